@@ -1,0 +1,1 @@
+"""Views: pictures and tables drawn from designs, plans and statuses."""

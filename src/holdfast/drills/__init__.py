@@ -1,0 +1,1 @@
+"""Clients that load a cluster while it is broken, and the counting of what they saw."""

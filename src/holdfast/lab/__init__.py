@@ -1,0 +1,1 @@
+"""Your cluster in miniature: one real Debian machine for each host of the spec."""

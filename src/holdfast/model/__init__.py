@@ -1,0 +1,1 @@
+"""The vocabulary of Holdfast: frozen values without input or output. Imports nothing else of ours."""
