@@ -1,0 +1,120 @@
+"""All servers of a cluster at once."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import TypeVar
+
+from holdfast.design.design import Design
+from holdfast.design.judge import worst
+from holdfast.model.member import Member
+from holdfast.model.watch import Output, Probe, Reading, State
+from holdfast.runner import agent
+from holdfast.runner.agent import AskError
+from holdfast.runner.manifest import to_look, travels
+from holdfast.runner.plan import Sight
+from holdfast.wire.base import Wire, WireError
+
+T = TypeVar("T")
+Connect = Callable[[str], Awaitable[Wire]]
+
+
+@dataclass(frozen=True, slots=True)
+class Fleet:
+    """Open wires by host, and the hosts that could not be reached with the reason."""
+
+    wires: Mapping[str, Wire]
+    unreachable: Mapping[str, str]
+
+    async def close(self) -> None:
+        """Give all connections back."""
+        await asyncio.gather(*(wire.close() for wire in self.wires.values()), return_exceptions=True)
+
+
+async def muster(design: Design, connect: Connect, without: frozenset[str] = frozenset()) -> Fleet:
+    """Connect to every host of a design side by side, but for those left out."""
+    hosts = [host.name for host in design.spec.hosts if host.name not in without]
+    answers = await asyncio.gather(*(connect(host) for host in hosts), return_exceptions=True)
+    wires: dict[str, Wire] = {}
+    unreachable: dict[str, str] = {}
+    for host, answer in zip(hosts, answers, strict=True):
+        if isinstance(answer, WireError):
+            unreachable[host] = str(answer)
+        elif isinstance(answer, BaseException):
+            raise answer
+        else:
+            wires[host] = answer
+    return Fleet(wires, unreachable)
+
+
+async def each_host(fleet: Fleet, work: Callable[[str, Wire], Awaitable[T]]) -> tuple[dict[str, T], dict[str, str]]:
+    """Do something on every reachable host side by side; return answers and reasons of failure by host."""
+    hosts = list(fleet.wires)
+    found = await asyncio.gather(*(work(host, fleet.wires[host]) for host in hosts), return_exceptions=True)
+    answers: dict[str, T] = {}
+    failures: dict[str, str] = {}
+    for host, answer in zip(hosts, found, strict=True):
+        if isinstance(answer, (WireError, AskError)):
+            failures[host] = str(answer)
+        elif isinstance(answer, BaseException):
+            raise answer
+        else:
+            answers[host] = answer
+    return answers, failures
+
+
+async def look(
+    design: Design, fleet: Fleet, values: Mapping[str, str], only: frozenset[Member] | None = None
+) -> tuple[dict[str, Sight], dict[str, str]]:
+    """Look at the parts of all members (or ``only`` some) on every host: one round trip each."""
+
+    async def one(host: str, wire: Wire) -> Sight:
+        members = [member for member in design.on(host) if only is None or member in only]
+        parts = [to_look(part, values) for member in members for part in design.parts[member] if travels(part)]
+        answer = await agent.ask(wire, "look", {"parts": parts})
+        return Sight(answer["states"], answer["extra"], answer["ledger"])
+
+    sights, failures = await each_host(fleet, one)
+    return sights, {**fleet.unreachable, **failures}
+
+
+async def observe(design: Design, fleet: Fleet) -> dict[Member, Reading]:
+    """Return the reading of every member; members of hosts that do not answer are down."""
+
+    async def one(host: str, wire: Wire) -> dict[Member, Reading]:
+        return await _observe_host(design, host, wire)
+
+    answers, failures = await each_host(fleet, one)
+    readings = {member: reading for each in answers.values() for member, reading in each.items()}
+    for host, reason in {**fleet.unreachable, **failures}.items():
+        readings |= {member: Reading(State.DOWN, reason=f"host unreachable: {reason}") for member in design.on(host)}
+    return readings
+
+
+def probes_of(design: Design, member: Member) -> tuple[Probe, ...]:
+    """Return the probes of a member."""
+    return design.components[member.component].probes(design.contexts[member])
+
+
+async def _observe_host(design: Design, host: str, wire: Wire) -> dict[Member, Reading]:
+    probes = {
+        f"{member.name}/{probe.name}": (member, probe)
+        for member in design.on(host)
+        for probe in probes_of(design, member)
+    }
+    request = [
+        {"key": key, "argv": list(probe.argv), "timeout_s": probe.timeout_s} for key, (_, probe) in probes.items()
+    ]
+    answer = await agent.ask(wire, "observe", {"probes": request})
+    found: dict[Member, list[Reading]] = {}
+    for key, (member, probe) in probes.items():
+        found.setdefault(member, []).append(_read(probe, Output(**answer[key])))
+    silent = {member: Reading(State.OK) for member in design.on(host) if member not in found}
+    return silent | {member: worst(tuple(readings)) for member, readings in found.items()}
+
+
+def _read(probe: Probe, output: Output) -> Reading:
+    try:
+        return probe.read(output)
+    except (ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
+        return Reading(State.UNKNOWN, reason=f"{probe.name}: unreadable answer ({type(error).__name__}: {error})")

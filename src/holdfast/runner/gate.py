@@ -1,0 +1,69 @@
+"""Gates: waiting until members are healthy, saying all the time what is waited for."""
+
+import asyncio
+import time
+from collections.abc import Callable, Iterable, Mapping
+
+from holdfast.model.event import Event
+from holdfast.model.member import Member
+from holdfast.model.watch import Reading, State
+from holdfast.runner.fleet import Fleet, observe, probes_of
+from holdfast.runner.site import GateError, Site
+
+PAUSE_S = 0.5
+Condition = Callable[[Member, Reading], bool]
+
+
+def healthy(_member: Member, reading: Reading) -> bool:
+    """Return whether a member is healthy."""
+    return reading.state is State.OK
+
+
+async def wait_for(site: Site, members: Iterable[Member], condition: Condition = healthy) -> dict[Member, Reading]:
+    """Wait until all members meet a condition. Raises GateError with the reason and the last journal lines."""
+    watched = tuple(members)
+    begun = time.monotonic()
+    shown = ""
+    while True:
+        readings = await observe_only(site, watched)
+        late = {member: reading for member, reading in readings.items() if not condition(member, reading)}
+        if not late:
+            return readings
+        elapsed_s = time.monotonic() - begun
+        if elapsed_s > site.gate_timeout_s:
+            raise GateError(await _explain(site, late))
+        words = _words(late)
+        site.tell(Event(f"waiting for {words}  {elapsed_s:.0f} s / {site.gate_timeout_s:.0f} s", {}, words == shown))
+        shown = words
+        await asyncio.sleep(PAUSE_S)
+
+
+async def observe_only(site: Site, members: tuple[Member, ...]) -> dict[Member, Reading]:
+    """Return the readings of some members, asking only their hosts."""
+    hosts = {member.host for member in members}
+    wires = {host: wire for host, wire in site.fleet.wires.items() if host in hosts}
+    gone = {host: site.fleet.unreachable.get(host, "no connection") for host in hosts - set(wires)}
+    readings = await observe(site.design, Fleet(wires, gone))
+    return {member: readings[member] for member in members}
+
+
+def _words(late: Mapping[Member, Reading]) -> str:
+    return "; ".join(f"{member.name} ({reading.reason or reading.state})" for member, reading in late.items())
+
+
+async def _explain(site: Site, late: Mapping[Member, Reading]) -> str:
+    texts = [f"not healthy within {site.gate_timeout_s:.0f} s: {_words(late)}"]
+    for member in late:
+        texts.append(f"last journal lines of {member.name}:\n{await journal(site, member)}")
+    return "\n".join(texts)
+
+
+async def journal(site: Site, member: Member, lines: int = 12) -> str:
+    """Return the last journal lines of a member's units."""
+    units = [unit for probe in probes_of(site.design, member) for unit in probe.units]
+    wire = site.fleet.wires.get(member.host)
+    if wire is None or not units:
+        return "(none)"
+    chosen = [word for unit in dict.fromkeys(units) for word in ("-u", unit)]
+    done = await wire.run(["journalctl", "--no-pager", "-o", "short", "-n", str(lines), *chosen], timeout_s=10)
+    return done.stdout.rstrip()

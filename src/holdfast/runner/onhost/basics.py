@@ -1,0 +1,94 @@
+"""What the other modules on a server share: running commands, the ledger, files put in place atomically."""
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+LEDGER = Path("/var/lib/holdfast/ledger.json")
+Data = dict[str, Any]
+
+
+class Failed(Exception):
+    """A part that could not be brought about; the message says why."""
+
+
+def say(**event: object) -> None:
+    """Write one event for the operator's side."""
+    sys.stdout.write(json.dumps(event) + "\n")
+    sys.stdout.flush()
+
+
+def run(argv: list[str], timeout_s: float = 60.0) -> Data:
+    """Run a command; exit code 124 when it runs out of time, 127 when it is not there."""
+    try:
+        done = subprocess.run(
+            argv, stdin=subprocess.DEVNULL, capture_output=True, timeout=timeout_s, text=True, errors="replace"
+        )
+    except subprocess.TimeoutExpired:
+        return {"exit_code": 124, "stdout": "", "stderr": f"no end within {timeout_s:g} s"}
+    except OSError as error:
+        return {"exit_code": 127, "stdout": "", "stderr": f"{argv[0]}: {error.strerror}"}
+    return {"exit_code": done.returncode, "stdout": done.stdout, "stderr": done.stderr}
+
+
+def must(argv: list[str], timeout_s: float = 60.0) -> str:
+    """Run a command and return its output. Raises Failed with its last words."""
+    done = run(argv, timeout_s)
+    if done["exit_code"]:
+        words = (done["stderr"] or done["stdout"]).strip().splitlines()[-6:]
+        raise Failed(f"{' '.join(argv[:4])}: exit code {done['exit_code']}: " + " / ".join(words))
+    return str(done["stdout"])
+
+
+def read_ledger() -> Data:
+    """Return the ledger; an empty one on a machine that Holdfast never touched."""
+    try:
+        found: Data = json.loads(LEDGER.read_text())
+    except FileNotFoundError:
+        found = {}
+    return {"files": {}, "units": {}, "owed": {}, "vault": "", "design": ""} | found
+
+
+def write_ledger(ledger: Data) -> None:
+    """Write the ledger atomically."""
+    LEDGER.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+    replace(LEDGER, json.dumps(ledger, indent=1, sort_keys=True).encode(), 0o600, 0, 0)
+
+
+def unit_states(names: list[str]) -> dict[str, Data]:
+    """Return ActiveState and UnitFileState of units; both "" for a unit that does not exist."""
+    if not names:
+        return {}
+    argv = ["systemctl", "show", "-p", "Id,ActiveState,UnitFileState,LoadState", "--", *names]
+    blocks = run(argv)["stdout"].strip().split("\n\n")
+    found = [dict(line.partition("=")[::2] for line in block.splitlines()) for block in blocks]
+    return dict(zip(names, found, strict=False))
+
+
+def digest_of(path: Path) -> str:
+    """Return the SHA-256 of a file, "" when there is none."""
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
+        return ""
+
+
+def replace(path: Path, data: bytes, mode: int, owner: int, group: int) -> None:
+    """Put a file in place atomically and durably."""
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".holdfast-")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            os.fchown(handle, owner, group)
+            os.fchmod(handle, mode)
+            file.write(data)
+            file.flush()
+            os.fsync(handle)
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise

@@ -1,0 +1,13 @@
+"""Running probes on a server, side by side."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+from holdfast.runner.onhost.basics import Data, run
+
+
+def answer(request: Data) -> Data:
+    """Run probes; return their outputs by key."""
+    probes = request["probes"]
+    with ThreadPoolExecutor(max_workers=8) as pool:
+        outputs = pool.map(lambda probe: run(probe["argv"], probe["timeout_s"]), probes)
+    return {probe["key"]: output for probe, output in zip(probes, outputs, strict=True)}

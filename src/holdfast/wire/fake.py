@@ -1,0 +1,36 @@
+"""A machine made of a dict: for trying plans and for tests, without any server."""
+
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Sequence
+
+from holdfast.model.watch import Output
+from holdfast.wire.base import WireError
+
+Answer = Callable[[tuple[str, ...], bytes], Output]
+
+
+class FakeWire:
+    """Answers every command by a function; remembers what was asked. ``down`` makes it unreachable."""
+
+    def __init__(self, host: str, answer: Answer) -> None:
+        self.host = host
+        self.asked: list[tuple[str, ...]] = []
+        self.down = False
+        self._answer = answer
+
+    async def run(self, argv: Sequence[str], stdin: bytes = b"", timeout_s: float = 60.0) -> Output:
+        """Return the function's answer; see `Wire.run`."""
+        if self.down:
+            raise WireError(f"{self.host}: no answer")
+        self.asked.append(tuple(argv))
+        return self._answer(tuple(argv), stdin)
+
+    async def lines(self, argv: Sequence[str], stdin: AsyncIterable[bytes]) -> AsyncGenerator[str]:
+        """Yield the lines of the function's answer; see `Wire.lines`."""
+        done = await self.run(argv, b"".join([chunk async for chunk in stdin]))
+        for line in done.stdout.splitlines():
+            yield line
+        if done.exit_code:
+            raise WireError(f"{self.host}: remote helper ended with {done.exit_code}: {done.stderr}")
+
+    async def close(self) -> None:
+        """Do nothing."""
