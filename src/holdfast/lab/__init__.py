@@ -1,1 +1,1 @@
-"""Your cluster in miniature: one real Debian machine for each host of the spec."""
+"""The lab: one real Debian machine per host of a cluster, on this computer."""

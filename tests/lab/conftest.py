@@ -1,0 +1,41 @@
+"""What only tests on real machines need.
+
+Fixtures that make labs belong in `tests/lab/cluster.py` and are imported here by name. A fixture whose
+value has a method ``evidence() -> str`` is asked for it when a test that uses it fails: the last journal lines of the
+members that are not healthy, for instance. What it answers is printed with the failure.
+"""
+
+from collections.abc import Generator
+from typing import Protocol, runtime_checkable
+
+import pytest
+
+
+@runtime_checkable
+class Witness(Protocol):
+    """A fixture that can say what it saw."""
+
+    def evidence(self) -> str:
+        """Return lines that help to understand a failure."""
+        ...
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Print the evidence of all witnesses of a test that failed."""
+    report = yield
+    if report.failed:
+        for name, value in getattr(item, "funcargs", {}).items():
+            if isinstance(value, Witness):
+                report.sections.append((f"evidence of {name}", testimony(value)))
+    return report
+
+
+def testimony(witness: Witness) -> str:
+    """Return a witness' evidence; a witness that fails must not hide the failure it was asked about."""
+    try:
+        return witness.evidence()
+    except Exception as error:
+        return f"could not be collected: {type(error).__name__}: {error}"
