@@ -1,10 +1,9 @@
 """Spec: what a person wrote in ``cluster.yaml``, checked and completed with its defaults."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from ipaddress import IPv4Network
-from types import MappingProxyType
 
 from pydantic import BaseModel, ConfigDict
 
@@ -90,7 +89,7 @@ class Spec:
     promises: Promises
     ssh: Ssh
     drills_allowed: bool = False
-    sources: Mapping[str, Source] = MappingProxyType({})
+    sources: Mapping[str, Source] = field(default_factory=dict)
 
     def host(self, name: str) -> Host:
         """Return the host of that name. Raises KeyError when there is none."""

@@ -25,8 +25,8 @@ class FakeWire:
         return self._answer(tuple(argv), stdin)
 
     async def lines(self, argv: Sequence[str], stdin: AsyncIterable[bytes]) -> AsyncGenerator[str]:
-        """Yield the lines of the function's answer; see `Wire.lines`."""
-        done = await self.run(argv, b"".join([chunk async for chunk in stdin]))
+        """Yield the lines of the function's answer to the first chunk of ``stdin``; see `Wire.lines`."""
+        done = await self.run(argv, await anext(aiter(stdin)))
         for line in done.stdout.splitlines():
             yield line
         if done.exit_code:

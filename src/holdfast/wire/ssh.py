@@ -85,7 +85,7 @@ class SshWire:
             async with self._connection.create_process(self._command(argv), encoding=None) as process:
                 feeding = asyncio.create_task(_feed(process, stdin))
                 try:
-                    async for line in process.stdout:
+                    while line := await process.stdout.readline():
                         yield line.decode(errors="replace").rstrip("\n")
                 finally:
                     feeding.cancel()
