@@ -1,0 +1,35 @@
+"""Whether the front door answers on its public port."""
+
+import re
+
+from holdfast.components.nginx.build import CERTIFICATE, LOCAL_NAME, UNIT
+from holdfast.model.component import Context
+from holdfast.model.watch import Output, Probe, Reading, State
+
+_ACTIVE = re.compile(r"Active connections: (\d+)")
+_TOTALS = re.compile(r"^ (\d+) (\d+) (\d+) $", re.MULTILINE)
+_WHY = {
+    7: "nothing listens on port 443",
+    28: "port 443 is open, but no answer came within 2 s: the workers hang",
+    35: "the TLS handshake fails",
+    124: "no answer within the probe's time",
+}
+
+
+def probes(_context: Context) -> tuple[Probe, ...]:
+    """One request through the public port, to a name that only this host may ask for."""
+    url = f"https://{LOCAL_NAME}/status"
+    # The user's own certificate does not bear our name, so only the handshake is checked here.
+    where = ("--insecure", "--resolve", f"{LOCAL_NAME}:443:127.0.0.1")
+    argv = ("curl", "--silent", "--show-error", "--fail", "--max-time", "2", *where, url)
+    return (Probe("front", argv, read_front, units=(UNIT,)),)
+
+
+def read_front(output: Output) -> Reading:
+    """Read nginx's own counters."""
+    if output.exit_code:
+        return Reading(State.DOWN, reason=_WHY.get(output.exit_code, output.stderr.strip() or "no answer"))
+    active, totals = _ACTIVE.search(output.stdout), _TOTALS.search(output.stdout)
+    if not active or not totals:
+        return Reading(State.UNKNOWN, reason=f"another server answers on port 443 (not what {CERTIFICATE} is for)")
+    return Reading(State.OK, facts={"connections": active.group(1), "requests": totals.group(3)})

@@ -1,0 +1,21 @@
+"""PostgreSQL under Patroni: one leader that writes, replicas that follow and take over by themselves."""
+
+from holdfast.components.postgres.build import build, declare, handover
+from holdfast.components.postgres.spec import PostgresOptions, check, foresee, place
+from holdfast.components.postgres.watch import probes, violations
+from holdfast.model.component import Component
+
+component = Component(
+    name="postgres",
+    layer="database",
+    options=PostgresOptions,
+    place=place,
+    declare=declare,
+    build=build,
+    check=check,
+    foresee=foresee,
+    probes=probes,
+    violations=violations,
+    lead_roles=("leader",),
+    handover=handover,
+)
