@@ -18,6 +18,7 @@ def schema(components: Mapping[str, Component] | None = None) -> dict[str, Any]:
     definitions = found["$defs"]
     common = definitions.pop("LayerEntry")
     layers = _layers(registry() if components is None else components, common, definitions)
+    found["properties"]["hosts"]["additionalProperties"] = False
     found["properties"]["layers"] |= {"additionalProperties": False, "properties": layers}
     return {"$schema": DIALECT, "title": "cluster.yaml", **_bare(found)}
 
@@ -87,8 +88,10 @@ def _variants(found: Mapping[str, Any], node: Mapping[str, Any]) -> list[Mapping
 
 
 def _below(found: Mapping[str, Any], node: Mapping[str, Any], step: str | int) -> list[Mapping[str, Any]]:
-    word = "items" if isinstance(step, int) else "additionalProperties"
-    below = node.get("properties", {}).get(step, node.get(word))
+    # A key that matches no pattern is a fault of its own; its value is still judged by the pattern's form.
+    below = (
+        node.get("properties", {}).get(step)
+        or next(iter(node.get("patternProperties", {}).values()), None)
+        or node.get("items" if isinstance(step, int) else "additionalProperties")
+    )
     return _variants(found, below) if isinstance(below, dict) else []
-
-

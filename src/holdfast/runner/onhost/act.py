@@ -16,6 +16,7 @@ from holdfast.runner.onhost.basics import (
     Data,
     Failed,
     digest_of,
+    link_mark,
     must,
     read_ledger,
     replace,
@@ -175,6 +176,7 @@ def make_link(ledger: Data, member: str, part: Data) -> None:
     fresh.unlink(missing_ok=True)
     fresh.symlink_to(part["target"])
     fresh.replace(path)
+    ledger["files"][part["path"]] = {"sha256": link_mark(part["target"]), "member": member}
     say(event="done", key=part["key"])
 
 

@@ -71,11 +71,18 @@ def unit_states(names: list[str]) -> dict[str, Data]:
 
 
 def digest_of(path: Path) -> str:
-    """Return the SHA-256 of a file, "" when there is none."""
+    """Return the SHA-256 of a file, the target of a link, "" when there is neither."""
+    if path.is_symlink():
+        return link_mark(str(path.readlink()))
     try:
         return hashlib.sha256(path.read_bytes()).hexdigest()
     except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
         return ""
+
+
+def link_mark(target: str) -> str:
+    """Return what the ledger keeps of a link instead of a digest."""
+    return f"link to {target}"
 
 
 def replace(path: Path, data: bytes, mode: int, owner: int, group: int) -> None:

@@ -1,0 +1,196 @@
+"""The story of ``make demo``: customers shop, the leader's machine loses its power, and everything is counted."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+
+from holdfast.design.judge import HEALTHY, Status
+from holdfast.drills.history import History, Kind
+from holdfast.drills.numbers import Account, account, steady, successes
+from holdfast.drills.result import DemoResult, Phase
+from holdfast.drills.workload import Pace, Workload, all_orders
+from holdfast.wire.http import Door
+
+# Writes are back when they come without a longer pause than this.
+PAUSE_MAX_S = 1.0
+
+
+class DemoError(Exception):
+    """The demo cannot begin or go on; the message says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """How long the parts of the story take, and when waiting ends."""
+
+    calm_s: float = 10.0
+    steady_s: float = 5.0
+    outage_limit_s: float = 90.0
+    healthy_limit_s: float = 180.0
+    poll_s: float = 1.0
+    ready_limit_s: float = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class DemoStage:
+    """What the story is played with; it knows neither labs nor engines.
+
+    ``leader(status)``: the host whose member leads the database, "" for none. ``power_off`` and ``power_on`` block
+    until it is done. ``say``: a sentence that stays; ``live``: a line that the next may replace.
+    """
+
+    door: Door
+    status: Callable[[], Awaitable[Status]]
+    leader: Callable[[Status], str]
+    power_off: Callable[[str], None]
+    power_on: Callable[[str], None]
+    say: Callable[[str], None]
+    live: Callable[[str], None]
+    promised_rto_s: float
+    pace: Pace = field(default_factory=Pace)
+    timing: Timing = field(default_factory=Timing)
+    clock: Callable[[], float] = time.monotonic
+
+
+async def run_demo(stage: DemoStage) -> DemoResult:
+    """Play the story and return what was measured. The power comes back whatever happens.
+
+    Raises DemoError when the cluster is not fit for it, ReadBackError when the orders cannot be counted.
+    """
+    host = await _leading_host(stage)
+    workload = Workload(stage.door, stage.pace, stage.clock)
+    stage.say(
+        f"customers come in: {stage.pace.reads_per_s:g} look at goods and {stage.pace.writes_per_s:g} order "
+        "every second, through the floating address"
+    )
+    workload.start()
+    try:
+        await _watch(stage, workload, stage.timing.calm_s, "all is well")
+        cut_s, back_s = await _outage(stage, workload, host)
+        healthy_s = await _return(stage, workload, host)
+    finally:
+        shut_s = await workload.stop()
+    stage.say("the customers have left; reading every order back")
+    history = workload.history
+    return DemoResult(
+        host=host,
+        leader=stage.leader(await stage.status()),
+        promised_rto_s=stage.promised_rto_s,
+        calm=Phase(workload.begun_s, cut_s),
+        outage=Phase(cut_s, back_s),
+        comeback=Phase(back_s, shut_s),
+        healthy_after_s=healthy_s,
+        writes_came_back=_back(stage, history, back_s),
+        history=history,
+        account=await _count(stage, history),
+    )
+
+
+async def _leading_host(stage: DemoStage) -> str:
+    status = await _wait_healthy(stage, stage.timing.ready_limit_s, "waiting for a healthy cluster")
+    if status.health != HEALTHY:
+        raise DemoError(f"the cluster is {status.health}, so nothing could be shown: {_complaints(status)}")
+    if not (host := stage.leader(status)):
+        raise DemoError("nobody leads the database, so there is no leader whose power could be cut")
+    return host
+
+
+async def _outage(stage: DemoStage, workload: Workload, host: str) -> tuple[float, float]:
+    """Cut the power; return when that was, and when orders had come without a pause for a while again."""
+    stage.say(f"cutting the power of {host}, which leads the database")
+    # Before the cut, not after it: the outage must not seem shorter by the time that cutting takes.
+    cut_s = stage.clock()
+    try:
+        await asyncio.to_thread(stage.power_off, host)
+        await _wait_for_writes(stage, workload, cut_s)
+    except BaseException:
+        # Armed before anything else can go wrong: no machine stays dark because the story broke off.
+        await asyncio.shield(asyncio.to_thread(stage.power_on, host))
+        raise
+    return cut_s, stage.clock()
+
+
+async def _wait_for_writes(stage: DemoStage, workload: Workload, cut_s: float) -> None:
+    while not _back(stage, workload.history, stage.clock(), cut_s):
+        if stage.clock() - cut_s > stage.timing.outage_limit_s:
+            stage.say(f"orders did not come back within {stage.timing.outage_limit_s:g} s")
+            return
+        stage.live(progress(workload.history, stage.clock(), cut_s, "without it"))
+        await asyncio.sleep(min(stage.timing.poll_s, stage.timing.steady_s / 5))
+    stage.say(f"orders have come without a pause for {stage.timing.steady_s:g} s")
+
+
+def _back(stage: DemoStage, history: History, now_s: float, since_s: float = float("-inf")) -> bool:
+    window_s = stage.timing.steady_s
+    if now_s - since_s < window_s:
+        return False
+    return steady(successes(history, Kind.WRITE), now_s, window_s, min(PAUSE_MAX_S, window_s / 2))
+
+
+async def _return(stage: DemoStage, workload: Workload, host: str) -> float | None:
+    """Give the power back; return how long it took until the cluster was whole, None when it was not in time."""
+    stage.say(f"switching {host} on again; the customers stay")
+    on_s = stage.clock()
+    await asyncio.to_thread(stage.power_on, host)
+    status = await _wait_healthy(stage, stage.timing.healthy_limit_s, f"{host} comes back", workload, on_s)
+    healthy_s = stage.clock() - on_s
+    if status.health != HEALTHY:
+        stage.say(f"the cluster is {status.health} after {healthy_s:.0f} s: {_complaints(status)}")
+        return None
+    stage.say(f"{host} is back and every member is healthy")
+    return healthy_s
+
+
+async def _wait_healthy(
+    stage: DemoStage, limit_s: float, what: str, workload: Workload | None = None, since_s: float | None = None
+) -> Status:
+    begun_s = stage.clock() if since_s is None else since_s
+    while True:
+        status = await stage.status()
+        now_s = stage.clock()
+        if status.health == HEALTHY or now_s - begun_s > limit_s:
+            return status
+        shopping = (
+            progress(workload.history, now_s, begun_s, what) if workload else f"{what}: {now_s - begun_s:.0f} s"
+        )
+        stage.live(f"{shopping} ({_complaints(status)})")
+        await asyncio.sleep(stage.timing.poll_s)
+
+
+async def _watch(stage: DemoStage, workload: Workload, for_s: float, what: str) -> None:
+    begun_s = stage.clock()
+    while (left_s := begun_s + for_s - stage.clock()) > 0:
+        stage.live(progress(workload.history, stage.clock(), begun_s, what))
+        await asyncio.sleep(min(stage.timing.poll_s, left_s))
+
+
+async def _count(stage: DemoStage, history: History) -> Account:
+    return account(history, await all_orders(stage.door))
+
+
+def progress(history: History, now_s: float, since_s: float, what: str) -> str:
+    """Return what customers see now, in one line."""
+    recent = [each for each in history if each.ended_s >= since_s]
+    failed = sum(each.failed_requests for each in recent)
+    quiet = " and ".join(
+        f"no {word} for {now_s - last:.0f} s"
+        for word, kind in (("page", Kind.READ), ("order", Kind.WRITE))
+        if now_s - (last := max(successes(history, kind), default=since_s)) > PAUSE_MAX_S
+    )
+    counts = (
+        f"{len(successes(recent, Kind.READ))} pages, {len(successes(recent, Kind.WRITE))} orders, {failed} failed"
+    )
+    return f"{now_s - since_s:4.0f} s {what}: {counts}{'; ' if quiet else ''}{quiet}"
+
+
+def _complaints(status: Status) -> str:
+    sick = [
+        f"{member.name}: {reading.reason or reading.state}" for member, reading in status.members if _sick(reading)
+    ]
+    shown = "; ".join([*status.violations, *sick][:2])
+    return shown + (f" and {len(sick) - 2} more" if len(sick) > 2 else "")
+
+
+def _sick(reading: object) -> bool:
+    return getattr(reading, "state", "ok") != "ok"

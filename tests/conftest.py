@@ -1,0 +1,36 @@
+"""Tests marked `lab` need root and systemd-nspawn: elsewhere they skip with the reason, but never in CI."""
+
+import os
+from collections.abc import Generator
+from functools import cache
+
+import pytest
+
+from holdfast.lab.lab import lab_obstacle
+
+IN_CI = os.environ.get("CI", "").lower() in ("1", "true", "yes")
+
+
+@cache
+def obstacle() -> str | None:
+    """Why no lab can be made here; asked once, and only when a lab test is about to run."""
+    return lab_obstacle()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip a lab test where there can be no lab."""
+    if item.get_closest_marker("lab") and (reason := obstacle()):
+        pytest.skip(reason)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """In CI a lab test that skips, for whatever reason, has failed: else nobody would notice that it never runs."""
+    report = yield
+    if IN_CI and report.skipped and item.get_closest_marker("lab"):
+        report.outcome = "failed"
+        report.longrepr = f"a lab test must not skip in CI, but did: {call.excinfo.value if call.excinfo else ''}"
+    return report
