@@ -4,7 +4,7 @@ import sys
 
 import typer
 
-from holdfast.cli import changing, lab, reading
+from holdfast.cli import changing, demo, lab, reading
 from holdfast.cli.common import Exit, complain
 from holdfast.design.bind import BindError
 from holdfast.design.errors import SpecError
@@ -26,6 +26,7 @@ app = typer.Typer(
 reading.register(app)
 changing.register(app)
 lab.register(app)
+demo.register(app)
 
 # What can go wrong in ways we know: printed in words, never as a traceback.
 _KNOWN = (SpecError, BindError, VaultError, RunError, StaleError, WireError, AskError, LabError, OSError)

@@ -18,9 +18,10 @@ from holdfast.cli.common import (
     cluster_of,
     complain,
     confirm,
+    note_newer_source,
     open_design,
-    out,
     say,
+    show,
 )
 from holdfast.console.tables import plan_lines
 from holdfast.design.design import Design, make_design
@@ -51,18 +52,23 @@ def apply(
 ) -> None:
     """Bring the servers to the design, stage by stage behind health gates. A second run changes nothing."""
     design = open_design(file)
-    _keep_first_release(file, design.spec)
     cluster = cluster_of(file, design, timeout_s, without or ())
     plan = _read_plan(saved) if saved else asyncio.run(cluster.plan())
-    if saved is None:
-        out.print(plan_lines(plan, diffs=True), soft_wrap=True)
+    bring_about(cluster, plan, yes or saved is not None, diffs=saved is None)
+
+
+def bring_about(cluster: Cluster, plan: Plan, yes: bool, diffs: bool) -> None:
+    """Show a plan, ask, and make its changes. Raises RunError for hosts that did not answer."""
+    spec = cluster.design.spec
+    keep_first_release(cluster.file, spec)
+    show(plan_lines(plan, diffs))
+    note_newer_source(cluster.file, spec)
     if plan.unreachable:
         raise RunError("\n".join(plan.unreachable.values()) + "\nnothing was changed; --without leaves a host out")
-    if plan.empty:
-        return
-    confirm(f"Make these changes to cluster {design.spec.name}?", yes or saved is not None)
-    asyncio.run(cluster.apply(plan))
-    say(f"done: cluster {design.spec.name} is at design {design.name}. Next: holdfast status")
+    if not plan.empty:
+        confirm(f"Make these changes to cluster {spec.name}?", yes)
+        asyncio.run(cluster.apply(plan))
+        say(f"done: cluster {spec.name} is at design {cluster.design.name}. Next: holdfast status")
 
 
 def _read_plan(path: Path) -> Plan:
@@ -72,7 +78,7 @@ def _read_plan(path: Path) -> Plan:
         raise RunError(f"{path} is not a saved plan ({error})") from error
 
 
-def _keep_first_release(file: Path, spec: Spec) -> None:
+def keep_first_release(file: Path, spec: Spec) -> None:
     """Before the first release is chosen, what lies beside the file is the release."""
     releases = Releases.beside(file)
     if not releases.line:
@@ -151,7 +157,7 @@ def _roll(file: Path, timeout_s: float, yes: bool) -> None:
     if plan.empty:
         say("nothing to change: every host runs this release")
         return
-    out.print(plan_lines(plan, diffs=False), soft_wrap=True)
+    show(plan_lines(plan, diffs=False))
     confirm(f"Release to cluster {design.spec.name}?", yes)
     try:
         asyncio.run(cluster.apply(plan, "release"))

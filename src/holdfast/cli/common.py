@@ -11,10 +11,11 @@ import typer
 from rich.console import Console, RenderableType
 
 from holdfast.design.design import Design, make_design
-from holdfast.design.load import load
+from holdfast.design.load import load, source_digest
 from holdfast.model.event import Event
 from holdfast.model.spec import Spec
 from holdfast.runner.cluster import Cluster
+from holdfast.runner.releases import Releases
 from holdfast.runner.vault import FOLDER, Vault
 from holdfast.wire.base import Wire
 from holdfast.wire.ssh import Address, connect
@@ -73,7 +74,20 @@ def emit(form: Format, data: Any, picture: RenderableType) -> None:
     if form is Format.JSON:
         sys.stdout.write(json.dumps(data, indent=2, ensure_ascii=False) + "\n")
     else:
-        out.print(picture, soft_wrap=True)
+        show(picture)
+
+
+def show(picture: RenderableType) -> None:
+    """Print a picture for people on stdout."""
+    out.print(picture, soft_wrap=True, markup=False, highlight=False)
+
+
+def note_newer_source(file: Path, spec: Spec) -> None:
+    """Say so when what lies in a source directory is not the release that is live."""
+    live = Releases.beside(file).line
+    for source in spec.sources.values():
+        if live and source_digest(file.resolve().parent / source.path) != source.digest:
+            say(f"{source.path} is not the live release ({source.digest[:12]}): holdfast release puts it live")
 
 
 def tell(event: Event) -> None:

@@ -20,9 +20,11 @@ from holdfast.cli.common import (
     cluster_of,
     complain,
     emit,
+    note_newer_source,
     open_design,
     out,
     say,
+    show,
 )
 from holdfast.console.svg import topology_svg
 from holdfast.console.tables import explain_lines, findings_lines, history_lines, plan_lines, status_lines
@@ -76,7 +78,7 @@ def check(
         data["settings"] = as_json(rows)
         data["members"] = [member.name for member in design.members]
     if output is Format.TEXT and show_all:
-        out.print(explain_lines(rows))
+        show(explain_lines(rows))
     emit(output, data, findings_lines(found))
     say(
         f"{file}: cluster {spec.name}, design {design.name}, {len(design.members)} members on {len(spec.hosts)} hosts"
@@ -101,11 +103,14 @@ def plan(
     output: OutputOption = Format.TEXT,
     save: Annotated[Path | None, typer.Option("--out", help="Save the plan, to be applied as it is.")] = None,
     diffs: Annotated[bool, typer.Option("--diff/--no-diff", help="Show what changes inside files.")] = True,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show every single part.")] = False,
     without: WithoutOption = None,
 ) -> None:
     """Show what apply would change, with the effect of each change."""
-    found = asyncio.run(cluster_of(file, open_design(file), without=without or ()).plan())
-    emit(output, found.as_json(), plan_lines(found, diffs))
+    design = open_design(file)
+    found = asyncio.run(cluster_of(file, design, without=without or ()).plan())
+    emit(output, found.as_json(), plan_lines(found, diffs, verbose))
+    note_newer_source(file, design.spec)
     if save is not None:
         save_plan(found, save)
     if found.unreachable:

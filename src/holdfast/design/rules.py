@@ -21,17 +21,18 @@ def network_of(given: IPv4Network | None, addresses: Addresses) -> IPv4Network:
 
 def misplaced(network: IPv4Network, given: bool, addresses: Addresses) -> Iterator[tuple[str, str, str]]:
     """Yield host, message and hint for every address that is not one of a host in the network."""
+    wider = _wider(given, addresses)
     for name, text in sorted(addresses.items()):
         address = IPv4Address(text)
         if address not in network:
-            yield name, f"address {text} of host {name} is outside the network {network}", _wider(given, addresses)
+            yield name, f"address {text} of host {name} is outside the network {network}", wider
         elif address in (network.network_address, network.broadcast_address):
             kind = "network" if address == network.network_address else "broadcast"
             yield name, f"address {text} of host {name} is the {kind} address of {network}", "take another one"
 
 
 def _wider(given: bool, addresses: Addresses) -> str:
-    if given:
+    if given or not addresses:
         return "every host must lie inside network"
     low, high = min(map(IPv4Address, addresses.values())), max(map(IPv4Address, addresses.values()))
     bits = (int(low) ^ int(high)).bit_length()

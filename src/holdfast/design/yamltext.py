@@ -33,12 +33,13 @@ _INT = re.compile(r"[-+]?[0-9]{1,18}")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]{1,2})?")
 _NULLS = {"", "~", "null", "Null", "NULL"}
 _BOOLEANS = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
-_TAB = re.compile(r"^ *\t", re.MULTILINE)
+_TAB = re.compile(r" *\t")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 # What the parser says, as a part of its message, and what that means to the writer of the file.
 _PLAIN_WORDS = (
     ("mapping values are not allowed", "a second ':' on this line, or a wrong indentation", "quote the text"),
+    ("expected '<document start>'", "something follows the end of the only value", "one mapping makes a file"),
     ("could not find expected ':'", "a key without ':'", "write 'key: value'"),
     ("but found '}'", "a '}' without '{'", ""),
     ("but found ']'", "a ']' without '['", ""),
@@ -165,7 +166,8 @@ def _refuse_binary(text: str) -> None:
 
 
 def _tabs(text: str, file: str) -> tuple[Located, ...]:
-    marks = (_mark_of(text, found.end() - 1) for found in _TAB.finditer(text))
+    found = ((number, _TAB.match(line)) for number, line in enumerate(text.splitlines(), start=1))
+    marks = [Mark(number, tab.end()) for number, tab in found if tab]
     return tuple(
         _located(file, at, f"line {at.line} is indented by a tab", "YAML allows spaces only: use two spaces")
         for at in marks

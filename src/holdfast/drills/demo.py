@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 
 from holdfast.design.judge import HEALTHY, Status
 from holdfast.drills.history import History, Kind
-from holdfast.drills.numbers import Account, account, steady, successes
+from holdfast.drills.numbers import account, steady, successes
 from holdfast.drills.result import DemoResult, Phase
 from holdfast.drills.workload import Pace, Workload, all_orders
+from holdfast.model.watch import State
 from holdfast.wire.http import Door
 
 # Writes are back when they come without a longer pause than this.
@@ -59,31 +60,29 @@ async def run_demo(stage: DemoStage) -> DemoResult:
     Raises DemoError when the cluster is not fit for it, ReadBackError when the orders cannot be counted.
     """
     host = await _leading_host(stage)
-    workload = Workload(stage.door, stage.pace, stage.clock)
-    stage.say(
-        f"customers come in: {stage.pace.reads_per_s:g} look at goods and {stage.pace.writes_per_s:g} order "
-        "every second, through the floating address"
-    )
-    workload.start()
-    try:
+    async with Workload(stage.door, stage.pace, stage.clock) as workload:
+        stage.say(
+            f"customers come in: {stage.pace.reads_per_s:g} look at goods and {stage.pace.writes_per_s:g} order "
+            "every second, through the floating address"
+        )
         await _watch(stage, workload, stage.timing.calm_s, "all is well")
-        cut_s, back_s = await _outage(stage, workload, host)
+        outage, came_back = await _outage(stage, workload, host)
         healthy_s = await _return(stage, workload, host)
-    finally:
+        await _watch(stage, workload, stage.timing.steady_s, "after that")
+        stage.say("the customers leave")
         shut_s = await workload.stop()
-    stage.say("the customers have left; reading every order back")
-    history = workload.history
+    stage.say("reading every order back")
     return DemoResult(
         host=host,
         leader=stage.leader(await stage.status()),
         promised_rto_s=stage.promised_rto_s,
-        calm=Phase(workload.begun_s, cut_s),
-        outage=Phase(cut_s, back_s),
-        comeback=Phase(back_s, shut_s),
+        calm=Phase(workload.begun_s, outage.from_s),
+        outage=outage,
+        comeback=Phase(outage.to_s, shut_s),
         healthy_after_s=healthy_s,
-        writes_came_back=_back(stage, history, back_s),
-        history=history,
-        account=await _count(stage, history),
+        writes_came_back=came_back,
+        history=workload.history,
+        account=account(workload.history, await all_orders(stage.door)),
     )
 
 
@@ -96,32 +95,33 @@ async def _leading_host(stage: DemoStage) -> str:
     return host
 
 
-async def _outage(stage: DemoStage, workload: Workload, host: str) -> tuple[float, float]:
-    """Cut the power; return when that was, and when orders had come without a pause for a while again."""
+async def _outage(stage: DemoStage, workload: Workload, host: str) -> tuple[Phase, bool]:
+    """Cut the power; return how long it was until orders came without a pause again, and whether they did."""
     stage.say(f"cutting the power of {host}, which leads the database")
     # Before the cut, not after it: the outage must not seem shorter by the time that cutting takes.
     cut_s = stage.clock()
     try:
         await asyncio.to_thread(stage.power_off, host)
-        await _wait_for_writes(stage, workload, cut_s)
+        came_back = await _wait_for_writes(stage, workload, cut_s)
     except BaseException:
         # Armed before anything else can go wrong: no machine stays dark because the story broke off.
         await asyncio.shield(asyncio.to_thread(stage.power_on, host))
         raise
-    return cut_s, stage.clock()
+    return Phase(cut_s, stage.clock()), came_back
 
 
-async def _wait_for_writes(stage: DemoStage, workload: Workload, cut_s: float) -> None:
+async def _wait_for_writes(stage: DemoStage, workload: Workload, cut_s: float) -> bool:
     while not _back(stage, workload.history, stage.clock(), cut_s):
         if stage.clock() - cut_s > stage.timing.outage_limit_s:
             stage.say(f"orders did not come back within {stage.timing.outage_limit_s:g} s")
-            return
+            return False
         stage.live(progress(workload.history, stage.clock(), cut_s, "without it"))
         await asyncio.sleep(min(stage.timing.poll_s, stage.timing.steady_s / 5))
     stage.say(f"orders have come without a pause for {stage.timing.steady_s:g} s")
+    return True
 
 
-def _back(stage: DemoStage, history: History, now_s: float, since_s: float = float("-inf")) -> bool:
+def _back(stage: DemoStage, history: History, now_s: float, since_s: float) -> bool:
     window_s = stage.timing.steady_s
     if now_s - since_s < window_s:
         return False
@@ -165,32 +165,26 @@ async def _watch(stage: DemoStage, workload: Workload, for_s: float, what: str) 
         await asyncio.sleep(min(stage.timing.poll_s, left_s))
 
 
-async def _count(stage: DemoStage, history: History) -> Account:
-    return account(history, await all_orders(stage.door))
-
-
 def progress(history: History, now_s: float, since_s: float, what: str) -> str:
-    """Return what customers see now, in one line."""
+    """Return what customers see now, in one line; only the time before the first of them."""
     recent = [each for each in history if each.ended_s >= since_s]
     failed = sum(each.failed_requests for each in recent)
-    quiet = " and ".join(
-        f"no {word} for {now_s - last:.0f} s"
-        for word, kind in (("page", Kind.READ), ("order", Kind.WRITE))
-        if now_s - (last := max(successes(history, kind), default=since_s)) > PAUSE_MAX_S
-    )
-    counts = (
-        f"{len(successes(recent, Kind.READ))} pages, {len(successes(recent, Kind.WRITE))} orders, {failed} failed"
-    )
-    return f"{now_s - since_s:4.0f} s {what}: {counts}{'; ' if quiet else ''}{quiet}"
+    pages, orders = successes(recent, Kind.READ), successes(recent, Kind.WRITE)
+    seen = f": {len(pages)} pages, {len(orders)} orders, {failed} failed" if history else ""
+    quiet = [_quiet("page", pages, now_s, since_s), _quiet("order", orders, now_s, since_s)] if history else []
+    return "; ".join([f"{now_s - since_s:3.0f} s {what}{seen}", *(each for each in quiet if each)])
+
+
+def _quiet(word: str, moments_s: tuple[float, ...], now_s: float, since_s: float) -> str:
+    for_s = now_s - max(moments_s, default=since_s)
+    return f"no {word} for {for_s:.0f} s" if for_s > PAUSE_MAX_S else ""
 
 
 def _complaints(status: Status) -> str:
     sick = [
-        f"{member.name}: {reading.reason or reading.state}" for member, reading in status.members if _sick(reading)
+        f"{member.name}: {reading.reason or reading.state}"
+        for member, reading in status.members
+        if reading.state is not State.OK
     ]
-    shown = "; ".join([*status.violations, *sick][:2])
-    return shown + (f" and {len(sick) - 2} more" if len(sick) > 2 else "")
-
-
-def _sick(reading: object) -> bool:
-    return getattr(reading, "state", "ok") != "ok"
+    more = f" and {len(sick) - 2} more" if len(sick) > 2 else ""
+    return "; ".join([*status.violations, *sick[:2]]) + more

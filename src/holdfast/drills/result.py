@@ -113,28 +113,24 @@ def _latency(counted: Tally) -> str:
 
 def _orders(counted: Account) -> tuple[str, ...]:
     main = (
-        f"Loss: {len(counted.lost)} of {counted.acknowledged} acknowledged orders lost, {len(counted.doubled)} doubled "
-        f"(counted by reading all {counted.read_back} orders of the shop back)."
+        f"Loss: {len(counted.lost)} of {counted.acknowledged} acknowledged orders lost, {len(counted.doubled)} "
+        f"doubled (counted by reading all {counted.read_back} orders of the shop back)."
     )
-    wrong = (
-        (_few("lost", counted.lost)),
-        _few("doubled", counted.doubled),
-        _few("refused but there", counted.resurrected),
-    )
-    return (main, *(line for line in wrong if line))
+    wrong = {"lost": counted.lost, "doubled": counted.doubled, "refused but there": counted.resurrected}
+    return (main, *(_few(what, keys) for what, keys in wrong.items() if keys))
 
 
 def _few(what: str, keys: tuple[str, ...]) -> str:
     more = f" and {len(keys) - 5} more" if len(keys) > 5 else ""
-    return f"  {what}: {', '.join(keys[:5])}{more}" if keys else ""
+    return f"  {what}: {', '.join(keys[:5])}{more}"
 
 
 def _comeback(result: DemoResult) -> str:
     if result.healthy_after_s is None:
         return f"{result.host} did not become a healthy member again in time: holdfast status says why."
     return (
-        f"{result.host} was a healthy replica {seconds(result.healthy_after_s)} after its power came back; meanwhile the "
-        f"longest gap was {seconds(result.gap_s(Kind.READ, result.comeback))} between reads and "
+        f"{result.host} was a healthy replica {seconds(result.healthy_after_s)} after its power came back; meanwhile "
+        f"the longest gap was {seconds(result.gap_s(Kind.READ, result.comeback))} between reads and "
         f"{seconds(result.gap_s(Kind.WRITE, result.comeback))} between orders."
     )
 

@@ -11,7 +11,7 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from itertools import count, pairwise
-from typing import Any
+from typing import Any, Self
 from uuid import uuid4
 
 from holdfast.drills.history import History, Kind, Operation, Outcome
@@ -56,7 +56,7 @@ class Attempt:
 
 
 class Workload:
-    """Customers at work: `start`, look at `history` at any time, `stop`."""
+    """Customers at work while the ``async with`` block lasts: look at `history` at any time, `stop` in the end."""
 
     def __init__(self, door: Door, pace: Pace, clock: Callable[[], float] = time.monotonic) -> None:
         self._door = door
@@ -73,16 +73,27 @@ class Workload:
         """All operations that have ended, in the order of their ends."""
         return tuple(self._done)
 
-    def start(self) -> None:
+    async def __aenter__(self) -> Self:
         """Let the customers in."""
         self.begun_s = self._clock()
         self._issuing = [
             asyncio.create_task(self._issue(self._pace.reads_per_s, self._read)),
             asyncio.create_task(self._issue(self._pace.writes_per_s, self._write)),
         ]
+        return self
+
+    async def __aexit__(self, *_error: object) -> None:
+        """Send away those who are still inside: after `stop` there are none."""
+        left = [*self._issuing, *self._running]
+        for task in left:
+            task.cancel()
+        await asyncio.gather(*left, return_exceptions=True)
 
     async def stop(self) -> float:
-        """Let nobody in any more, wait for those inside; return when the door was shut."""
+        """Let nobody in any more, wait for those inside; return when the door was shut.
+
+        Raises what went wrong in the customers themselves.
+        """
         for task in self._issuing:
             task.cancel()
         shut_s = self._clock()

@@ -21,25 +21,26 @@ def read_haproxy(output: Output) -> Reading:
     if output.exit_code or not output.stdout.startswith("# pxname"):
         said = output.stderr.strip().splitlines()
         return Reading(State.DOWN, reason=f"does not answer: {said[0]}" if said else "does not answer")
-    up = _servers_up(output.stdout)
-    wrong = "; ".join(sentence for farm, servers in up.items() if (sentence := _complaint(farm, servers)))
-    facts = {_NAMES[farm]: ", ".join(sorted(servers)) for farm, servers in up.items()}
+    farms = _farms(output.stdout)
+    up = {farm: sorted(name for name, is_up in servers.items() if is_up) for farm, servers in farms.items()}
+    wrong = "; ".join(sentence for farm in up if (sentence := _complaint(farm, up[farm], len(farms[farm]))))
+    facts = {_NAMES[farm]: ", ".join(servers) for farm, servers in up.items()}
     return Reading(State.DEGRADED if wrong else State.OK, reason=wrong, facts=facts)
 
 
-def _servers_up(text: str) -> dict[str, list[str]]:
-    found: dict[str, list[str]] = {}
+def _farms(text: str) -> dict[str, dict[str, bool]]:
+    """Return for every farm its servers (backups left out) and whether each is up."""
+    found: dict[str, dict[str, bool]] = {}
     for row in csv.DictReader(io.StringIO(text.removeprefix("# "))):
         if row["pxname"] in _NAMES and row["svname"] not in ("FRONTEND", "BACKEND") and row["bck"] == "0":
-            up = found.setdefault(row["pxname"], [])
-            if row["status"].startswith("UP"):
-                up.append(row["svname"])
+            found.setdefault(row["pxname"], {})[row["svname"]] = row["status"].startswith("UP")
     return found
 
 
-def _complaint(farm: str, up: list[str]) -> str:
+def _complaint(farm: str, up: list[str], total: int) -> str:
     if farm == "sql_replicas":
-        return "" if up else "no database replica is reachable: reads go to the leader"
+        # A single server is the leader and has no replica.
+        return "" if up or total == 1 else "no database replica is reachable"
     what = "database leader" if farm == "sql_leader" else "cache primary"
     if not up:
         return f"no {what} is reachable"

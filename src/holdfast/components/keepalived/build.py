@@ -9,6 +9,7 @@ UNIT = "keepalived.service"
 CONFIG = "/etc/keepalived/keepalived.conf"
 TOOLS = "/usr/local/lib/holdfast"
 CHECK, INTERFACE, RELEASE = f"{TOOLS}/vip-check", f"{TOOLS}/vip-interface", f"{TOOLS}/vip-release"
+PROBE = f"{TOOLS}/vip-probe"
 INTERFACE_FILE = "/run/holdfast-vip.conf"
 VRRP_PROTOCOL = 112
 # Three silent adverts and the skew: a dead holder is replaced after about 1.1 s.
@@ -34,6 +35,7 @@ def build(context: Context) -> tuple[Part, ...]:
         _tool(CHECK, "check.sh.j2", values),
         _tool(INTERFACE, "interface.sh.j2", values),
         _tool(RELEASE, "release.sh.j2", values),
+        _tool(PROBE, "probe.sh.j2", values),
         File(
             CONFIG, render(__package__, "keepalived.conf.j2", **values), mode=0o640, unit=UNIT, effect=Effect.RELOAD
         ),

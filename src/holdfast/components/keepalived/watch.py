@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from holdfast.components.keepalived.build import UNIT
+from holdfast.components.keepalived.build import PROBE, UNIT
 from holdfast.model.component import Context
 from holdfast.model.member import Member
 from holdfast.model.watch import Output, Probe, Reading, State
@@ -10,31 +10,22 @@ from holdfast.model.watch import Output, Probe, Reading, State
 HOLDER, STANDBY = "holder", "standby"
 
 
-def probes(context: Context) -> tuple[Probe, ...]:
-    """Whether the address is on an interface of this host, and whether keepalived runs."""
-    address = f"{context.spec.entry.vip}/32"
-    return (
-        Probe("address", ("ip", "-oneline", "-4", "address", "show", "to", address), read_address, units=(UNIT,)),
-        Probe("vrrp", ("systemctl", "is-active", UNIT), read_vrrp, units=(UNIT,)),
-    )
-
-
-def read_address(output: Output) -> Reading:
-    """Read the listing of addresses: any line means that this host holds it."""
-    if output.exit_code:
-        return Reading(State.UNKNOWN, reason=f"the addresses cannot be listed: {output.stderr.strip()}")
-    words = output.stdout.split()
-    return Reading(State.OK, HOLDER, facts={"interface": words[1]}) if words else Reading(State.OK, STANDBY)
+def probes(_context: Context) -> tuple[Probe, ...]:
+    """Whether keepalived runs, and whether the address is on an interface of this host."""
+    return (Probe("vrrp", (PROBE,), read_vrrp, units=(UNIT,)),)
 
 
 def read_vrrp(output: Output) -> Reading:
-    """Read what systemd says about keepalived."""
-    state = output.stdout.strip()
-    if state == "active":
-        return Reading(State.OK)
-    if state in ("activating", "reloading"):
-        return Reading(State.STARTING, reason="keepalived is starting")
-    return Reading(State.DOWN, reason=f"keepalived does not run ({state or output.stderr.strip()})")
+    """Read ``unit=``, systemd's word, and ``address=``, the interface that has it (empty: none)."""
+    facts = dict(line.split("=", 1) for line in output.stdout.splitlines() if "=" in line)
+    if output.exit_code or "unit" not in facts:
+        return Reading(State.UNKNOWN, reason=f"the host could not be asked: {output.stderr.strip() or 'no answer'}")
+    role = HOLDER if facts.get("address") else STANDBY
+    if facts["unit"] == "active":
+        return Reading(State.OK, role, facts=facts)
+    if facts["unit"] in ("activating", "reloading"):
+        return Reading(State.STARTING, role, "keepalived is starting", facts)
+    return Reading(State.DOWN, role, f"keepalived does not run ({facts['unit']})", facts)
 
 
 def violations(readings: Mapping[Member, Reading]) -> tuple[str, ...]:

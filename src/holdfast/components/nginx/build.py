@@ -1,5 +1,8 @@
 """The front door of one edge host."""
 
+import json
+from itertools import combinations
+
 from holdfast.components.nginx.spec import NginxOptions
 from holdfast.model.component import Context, Declaration, Drain, Need, Offer, Tie
 from holdfast.model.parts import Certificate, Effect, File, Package, Part, Secret, Unit, value
@@ -10,7 +13,11 @@ UNIT = "nginx.service"
 CONFIG = "/etc/nginx/nginx.conf"
 CERTIFICATE, KEY = "/etc/nginx/tls/edge.crt", "/etc/nginx/tls/edge.key"
 DRAIN = "/usr/local/lib/holdfast/edge-drain"
-DRAINED = "/run/holdfast-edge/drained"
+WATCH, WATCH_UNIT, WATCH_FACTS = "/usr/local/lib/holdfast/edge-watch", "edge-watch.service", "/etc/holdfast/edge.json"
+# Marks: a file named like a host says that nothing new goes there.
+DRAINED, SICK = "/run/holdfast-edge/drained", "/run/holdfast-edge/sick"
+# Up to here every combination of servers out of use has its group; above, every single one.
+COMBINED_SERVERS_MAX = 5
 # A name of our own on the public port: it proves that port, and takes no path from the application.
 LOCAL_NAME = "edge.holdfast.internal"
 HTTPS_PORT, HTTP_PORT = 443, 80
@@ -46,7 +53,25 @@ def build(context: Context) -> tuple[Part, ...]:
             effect=Effect.RESTART,
         ),
         Unit(UNIT, verify=("/usr/sbin/nginx", "-t", "-q")),
+        *_health_checks(context),
     )
+
+
+def _health_checks(context: Context) -> tuple[Part, ...]:
+    """Return the active health checks, which nginx itself does not have."""
+    facts = {tie.host.name: f"http://{_address(tie)}{tie.offer.terms['health']}" for tie in context.tied("http")}
+    unit_file = render(__package__, "watch.service.j2", watch=WATCH, sick=SICK, facts=WATCH_FACTS)
+    return (
+        _restarting(WATCH, render(__package__, "watch.py.j2"), mode=0o755),
+        _restarting(WATCH_FACTS, json.dumps(facts, indent=2, sort_keys=True) + "\n"),
+        _restarting(f"/etc/systemd/system/{WATCH_UNIT}", unit_file),
+        Unit(WATCH_UNIT),
+    )
+
+
+def _restarting(path: str, content: str, mode: int = 0o644) -> File:
+    # A reload begins the checks anew; the front door itself goes on.
+    return File(path, content, mode=mode, unit=WATCH_UNIT, effect=Effect.RELOAD)
 
 
 def drain(context: Context, server_host: str) -> Drain:
@@ -60,14 +85,26 @@ def _options(context: Context) -> NginxOptions:
 
 
 def _values(context: Context, options: NginxOptions) -> dict[str, object]:
+    servers = {tie.host.name: _address(tie) for tie in context.tied("http")}
     return {
         "options": options,
-        "servers": {tie.host.name: _address(tie) for tie in context.tied("http")},
+        "servers": servers,
+        "groups": groups(tuple(servers)),
         "drained": DRAINED,
+        "sick": SICK,
         "local_name": LOCAL_NAME,
         "certificate": CERTIFICATE,
         "key": KEY,
     }
+
+
+def groups(servers: tuple[str, ...]) -> tuple[tuple[str, ...], ...]:
+    """Return which servers may be out of use together, each combination sorted, the empty one first.
+
+    Never all of them: with everything marked, trying is better than refusing.
+    """
+    largest = len(servers) - 1 if len(servers) <= COMBINED_SERVERS_MAX else 1
+    return tuple(out for size in range(largest + 1) for out in combinations(sorted(servers), size))
 
 
 def _address(tie: Tie) -> str:

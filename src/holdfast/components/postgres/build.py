@@ -68,7 +68,7 @@ def _packages(context: Context) -> tuple[str, ...]:
     version = _options(context).version
     # Patroni only recommends the client of its dcs.
     client = _dcs_terms(context)["client_package"]
-    return (f"postgresql-{version}", f"postgresql-client-{version}", "patroni", client, "python3", "curl")
+    return (f"postgresql-{version}", f"postgresql-client-{version}", "patroni", client, "python3", "curl", "jq")
 
 
 def _data_parent(context: Context) -> str:
@@ -107,9 +107,8 @@ def _tls_file(name: str, content: str, mode: int = 0o644) -> File:
 
 
 def _scripts() -> tuple[Part, ...]:
-    return tuple(
-        _file(f"{LIBRARY}/postgres-{name}", f"{name}.py.j2", mode=0o755) for name in ("start", "member", "roles")
-    )
+    templates = ("start.py.j2", "member.py.j2", "roles.py.j2", "check.sh.j2")
+    return tuple(_file(f"{LIBRARY}/postgres-{each.split('.')[0]}", each, mode=0o755) for each in templates)
 
 
 def _configuration(context: Context) -> tuple[Part, ...]:
@@ -196,12 +195,18 @@ def _roles() -> str:
 
 
 def _steps(context: Context) -> tuple[Part, ...]:
-    member = (f"{LIBRARY}/postgres-member", f"https://{context.host.address}:{API_PORT}")
-    roles = f"{LIBRARY}/postgres-roles"
+    url = f"https://{context.host.address}:{API_PORT}"
+    member, check, roles = (f"{LIBRARY}/postgres-{name}" for name in ("member", "check", "roles"))
     return (
-        Step("member is up", (*member, "wait"), (*member, "is-up"), timeout_s=180.0),
-        Step("shared configuration", (*member, "configure", DYNAMIC), (*member, "is-configured", DYNAMIC)),
-        Step("parameters in use", (*member, "restart"), (*member, "is-current"), Effect.RESTART, timeout_s=120.0),
+        Step(
+            "shared configuration",
+            (member, url, "configure", DYNAMIC),
+            (check, url, "is-configured", DYNAMIC),
+            timeout_s=200.0,
+        ),
+        Step(
+            "parameters in use", (member, url, "restart"), (check, url, "is-current"), Effect.RESTART, timeout_s=120.0
+        ),
         Step("roles and database", (roles, "apply", ROLES), (roles, "check", ROLES), timeout_s=90.0),
     )
 

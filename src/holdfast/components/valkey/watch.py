@@ -1,6 +1,7 @@
 """Who leads the cache, who follows, and whether the sentinels could agree on another."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from holdfast.components.valkey.build import SENTINEL, SERVER, TOOL
 from holdfast.components.valkey.spec import data_hosts, sentinel_hosts
@@ -15,11 +16,11 @@ def probes(context: Context) -> tuple[Probe, ...]:
     """Ask the server where data is kept, and the sentinel where there is one."""
     here = context.host.name
     server = Probe("server", (TOOL, "probe-server"), read_server, units=(SERVER,))
-    sentinel = Probe("sentinel", (TOOL, "probe-sentinel"), read_sentinel, units=(SENTINEL,))
-    return (
-        *((server,) if here in data_hosts(context.spec) else ()),
-        *((sentinel,) if here in sentinel_hosts(context.spec) else ()),
-    )
+    keeps_data = here in data_hosts(context.spec)
+    # On a host with data the server's role is the member's; alone, the sentinel's is.
+    reader = read_sentinel if keeps_data else read_sentinel_only
+    sentinel = Probe("sentinel", (TOOL, "probe-sentinel"), reader, units=(SENTINEL,))
+    return (*((server,) if keeps_data else ()), *((sentinel,) if here in sentinel_hosts(context.spec) else ()))
 
 
 def read_server(output: Output) -> Reading:
@@ -57,10 +58,15 @@ def read_sentinel(output: Output) -> Reading:
     """Read ``SENTINEL CKQUORUM``."""
     answer = output.stdout.strip()
     if not output.exit_code and answer.startswith("OK "):
-        return Reading(State.OK, WATCHER, facts={"sentinels": answer.split()[1]})
+        return Reading(State.OK, facts={"sentinels": answer.split()[1]})
     if "NOQUORUM" in answer:
-        return Reading(State.DEGRADED, WATCHER, "too few sentinels in reach: no failover is possible now")
-    return Reading(State.DOWN, WATCHER, f"the sentinel does not answer: {_last(output)}")
+        return Reading(State.DEGRADED, reason="too few sentinels in reach: no failover is possible now")
+    return Reading(State.DOWN, reason=f"the sentinel does not answer: {_last(output)}")
+
+
+def read_sentinel_only(output: Output) -> Reading:
+    """Read ``SENTINEL CKQUORUM`` on a host that only watches."""
+    return replace(read_sentinel(output), role=WATCHER)
 
 
 def _last(output: Output) -> str:
