@@ -10,6 +10,11 @@ from typing import Protocol, runtime_checkable
 
 import pytest
 
+from lab.cluster import cluster, shared_cluster
+from lab.figures import FIGURES, measured, table
+
+__all__ = ["cluster", "measured", "shared_cluster"]
+
 
 @runtime_checkable
 class Witness(Protocol):
@@ -39,3 +44,11 @@ def testimony(witness: Witness) -> str:
         return witness.evidence()
     except Exception as error:
         return f"could not be collected: {type(error).__name__}: {error}"
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Print every figure that was measured."""
+    if figures := config.stash.get(FIGURES, []):
+        terminalreporter.section("measured")
+        for line in table(figures):
+            terminalreporter.write_line(line)

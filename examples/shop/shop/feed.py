@@ -15,8 +15,9 @@ from .cache import Cache
 from .errors import Unavailable
 
 HEARTBEAT_S = 10.0
-POLL_ALONE_S = 2.0
-POLL_SPARE_S = 10.0
+POLL_S = 2.0
+# While the cache's channel works, only one poll in so many takes place: to find what the channel has lost.
+POLLS_SPARED = 5
 KEPT = 20
 # A watcher who reads more slowly than this loses orders, not the shop its memory.
 BACKLOG_MAX = 200
@@ -126,4 +127,10 @@ class Feed:
                     self.emit(summary_of(order))
             except Unavailable:
                 pass
-            await asyncio.sleep(POLL_SPARE_S if self._subscribed else POLL_ALONE_S)
+            await self._pause()
+
+    async def _pause(self) -> None:
+        for _ in range(POLLS_SPARED):
+            await asyncio.sleep(POLL_S)
+            if not self._subscribed:
+                return

@@ -7,7 +7,7 @@ import typer
 from holdfast.cli import changing, demo, lab, reading
 from holdfast.cli.common import Exit, complain
 from holdfast.design.bind import BindError
-from holdfast.design.errors import SpecError
+from holdfast.design.errors import SourceError, SpecError
 from holdfast.lab.lab import LabError
 from holdfast.runner.agent import AskError
 from holdfast.runner.cluster import StaleError
@@ -29,7 +29,7 @@ lab.register(app)
 demo.register(app)
 
 # What can go wrong in ways we know: printed in words, never as a traceback.
-_KNOWN = (SpecError, BindError, VaultError, RunError, StaleError, WireError, AskError, LabError, OSError)
+_KNOWN = (SpecError, SourceError, BindError, VaultError, RunError, StaleError, WireError, AskError, LabError, OSError)
 
 
 def main() -> None:

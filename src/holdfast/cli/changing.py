@@ -24,7 +24,7 @@ from holdfast.cli.common import (
     show,
 )
 from holdfast.console.tables import plan_lines
-from holdfast.design.design import Design, make_design
+from holdfast.design.design import Design
 from holdfast.design.load import load, source_digest, source_files
 from holdfast.model.spec import Source, Spec
 from holdfast.runner.cluster import Cluster
@@ -150,7 +150,7 @@ def rollback(file: FileOption = CLUSTER_FILE, yes: YesOption = False, timeout_s:
 
 def _roll(file: Path, timeout_s: float, yes: bool) -> None:
     """Bring the pinned release to the servers; go back to the one before when it does not become healthy."""
-    design = make_design(load(file))
+    design = open_design(file)
     cluster = cluster_of(file, design, timeout_s)
     plan = asyncio.run(cluster.plan())
     _refuse_more_than_release(cluster, plan)
@@ -180,6 +180,6 @@ def _refuse_more_than_release(cluster: Cluster, plan: Plan) -> None:
 def _go_back(file: Path, timeout_s: float) -> None:
     digest = Releases.beside(file).unpin()
     complain(f"the release did not become healthy; going back to {digest[:12]}")
-    cluster = cluster_of(file, make_design(load(file)), timeout_s)
+    cluster = cluster_of(file, open_design(file), timeout_s)
     asyncio.run(cluster.apply(asyncio.run(cluster.plan()), "rollback"))
     say(f"release {digest[:12]} is live again on every host")

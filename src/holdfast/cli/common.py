@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console, RenderableType
 
+from holdfast.design.bind import BindError
 from holdfast.design.design import Design, make_design
 from holdfast.design.load import load, source_digest
 from holdfast.model.event import Event
@@ -113,8 +114,11 @@ def confirm(question: str, yes: bool) -> None:
 
 
 def open_design(file: Path) -> Design:
-    """Read a cluster file and design it. Raises SpecError or BindError."""
-    return make_design(load(file))
+    """Read a cluster file and design it. Raises SpecError, or BindError for a layer that is missing."""
+    try:
+        return make_design(load(file))
+    except BindError as error:
+        raise BindError(f"{file}: {error}; is a layer missing?") from error
 
 
 def cluster_of(file: Path, design: Design, timeout_s: float = 180.0, without: Sequence[str] = ()) -> Cluster:

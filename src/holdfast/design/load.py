@@ -105,7 +105,7 @@ def _start(path: Path) -> str:
     if near:
         return f"did you mean {str(folder / near)!r}?"
     return (
-        f"the current folder is {Path.cwd()}: go to the folder of your cluster file or give its path; "
+        f"the current folder is {Path.cwd()}: go to the folder of your cluster file or give it with --file; "
         "to start a new one, copy the example cluster.yaml that comes with Holdfast"
     )
 

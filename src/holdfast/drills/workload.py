@@ -9,7 +9,7 @@ import contextlib
 import json
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import count, pairwise
 from typing import Any, Self
 from uuid import uuid4
@@ -56,7 +56,10 @@ class Attempt:
 
 
 class Workload:
-    """Customers at work while the ``async with`` block lasts: look at `history` at any time, `stop` in the end."""
+    """Customers at work from `start` to `stop`; look at `history` at any time.
+
+    As ``async with`` block it sends everybody away when something goes wrong.
+    """
 
     def __init__(self, door: Door, pace: Pace, clock: Callable[[], float] = time.monotonic) -> None:
         self._door = door
@@ -73,13 +76,17 @@ class Workload:
         """All operations that have ended, in the order of their ends."""
         return tuple(self._done)
 
-    async def __aenter__(self) -> Self:
-        """Let the customers in."""
+    def start(self) -> None:
+        """Let the customers in. To be called in a running event loop."""
         self.begun_s = self._clock()
         self._issuing = [
             asyncio.create_task(self._issue(self._pace.reads_per_s, self._read)),
             asyncio.create_task(self._issue(self._pace.writes_per_s, self._write)),
         ]
+
+    async def __aenter__(self) -> Self:
+        """Start."""
+        self.start()
         return self
 
     async def __aexit__(self, *_error: object) -> None:
@@ -135,7 +142,7 @@ class Workload:
     async def _write(self, _number: int, intended_s: float) -> Operation:
         key = uuid4().hex
         started_s = self._clock()
-        made = await self._order(key)
+        made = first = await self._order(key)
         tries, in_doubt = 1, made.outcome is Outcome.INDETERMINATE
         while made.repeatable and self._clock() - started_s < self._pace.patience_s:
             await asyncio.sleep(self._pace.pause_s)
@@ -143,7 +150,8 @@ class Workload:
             tries, in_doubt = tries + 1, in_doubt or made.outcome is Outcome.INDETERMINATE
         if in_doubt and made.outcome is Outcome.FAIL:
             # A later refusal says nothing about an earlier request that got no answer.
-            made = Attempt(Outcome.INDETERMINATE, made.host, reason=made.reason)
+            made = replace(made, outcome=Outcome.INDETERMINATE)
+        made = replace(made, reason=first.reason)
         return self._operation(Kind.WRITE, ORDERS, intended_s, started_s, made, tries, key)
 
     async def _order(self, key: str) -> Attempt:

@@ -54,8 +54,9 @@ def build(context: Context) -> tuple[Part, ...]:
         *_certificates(context.host.name),
         *_scripts(),
         *_configuration(context),
+        _file("/etc/profile.d/holdfast-postgres.sh", "operator.sh.j2", config=CONFIG),
         Unit("postgresql.service", running=False),
-        Unit(UNIT, verify=("patroni", "--validate-config", "--ignore-listen-port", CONFIG)),
+        Unit(UNIT, verify=(f"{LIBRARY}/postgres-check", "is-valid", CONFIG)),
         *_steps(context),
     )
 
@@ -201,11 +202,11 @@ def _steps(context: Context) -> tuple[Part, ...]:
         Step(
             "shared configuration",
             (member, url, "configure", DYNAMIC),
-            (check, url, "is-configured", DYNAMIC),
+            (check, "is-configured", url, DYNAMIC),
             timeout_s=200.0,
         ),
         Step(
-            "parameters in use", (member, url, "restart"), (check, url, "is-current"), Effect.RESTART, timeout_s=120.0
+            "parameters in use", (member, url, "restart"), (check, "is-current", url), Effect.RESTART, timeout_s=120.0
         ),
         Step("roles and database", (roles, "apply", ROLES), (roles, "check", ROLES), timeout_s=90.0),
     )

@@ -1,0 +1,132 @@
+"""Customers in a thread of their own, so that a test can break things meanwhile in plain sentences."""
+
+import asyncio
+import threading
+import time
+from collections.abc import Coroutine
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+import pytest
+
+from holdfast.drills.history import History, Kind
+from holdfast.drills.numbers import Account, Gap, account, longest_gap, steady, successes, tally
+from holdfast.drills.workload import Pace, Workload, all_orders
+from holdfast.wire.http import HttpDoor
+
+T = TypeVar("T")
+Orders = tuple[tuple[str, int], ...]
+# Customers are content when nothing took longer than this.
+CALM_GAP_S = 0.75
+
+
+class Customers:
+    """People who read and order through the front door from entering the block until leaving it.
+
+    Afterwards: the gaps they saw, and the account of their orders, all of them read back.
+    """
+
+    def __init__(self, url: str, authority: Path, reads_per_s: float, writes_per_s: float) -> None:
+        self._url, self._authority = url, authority
+        self._pace = Pace(reads_per_s=reads_per_s, writes_per_s=writes_per_s)
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self._begun_s = self._left_s = 0.0
+        self.account: Account | None = None
+        self.read_back: Orders = ()
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        self._do(self._open())
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, _error: object, _trace: TracebackType | None) -> None:
+        try:
+            self._left_s = self._do(self._leave())
+            if kind is None:
+                self.read_back = self._do(all_orders(self._door))
+                self.account = account(self.history, self.read_back)
+        finally:
+            self._do(self._door.close())
+            self._loop.call_soon_threadsafe(self._loop.stop)
+            self._thread.join(10)
+            self._loop.close()
+
+    @property
+    def history(self) -> History:
+        """Everything that has happened so far."""
+        return self._work.history
+
+    def shop_calmly(self, for_s: float = 3.0, within_s: float = 60.0) -> None:
+        """Wait until everything has gone well for a while: before something is broken, and when it is mended."""
+        begun = time.monotonic()
+        while not self._calm(for_s):
+            if time.monotonic() - begun > within_s:
+                pytest.fail(f"customers were not content within {within_s:g} s: {self._complaints()}")
+            time.sleep(0.05)
+
+    def gap(self, kind: Kind) -> Gap:
+        """Return the longest time without success, from the first success until the customers left."""
+        moments = successes(self.history, kind)
+        assert moments, f"not one {kind} succeeded"
+        return longest_gap(moments, moments[0], self._left_s or time.monotonic())
+
+    def gap_between(self, kind: Kind, from_s: float, to_s: float) -> float:
+        """Return the longest time (s) without success between two moments of the monotonic clock."""
+        return longest_gap(successes(self.history, kind), from_s, to_s).length_s
+
+    def reads_gap_s(self) -> float:
+        """Return the longest time without a successful read."""
+        return self.gap(Kind.READ).length_s
+
+    def writes_gap_s(self) -> float:
+        """Return the longest time without an acknowledged order."""
+        return self.gap(Kind.WRITE).length_s
+
+    def failed_requests(self) -> dict[str, int]:
+        """Count requests without a good answer, by reason; repeated orders count as failures too."""
+        found: dict[str, int] = {}
+        for each in self.history:
+            if each.failed_requests:
+                reason = f"{each.kind} {each.reason or 'answered only when repeated'}"
+                found[reason] = found.get(reason, 0) + each.failed_requests
+        return found
+
+    def requests(self) -> int:
+        """Count all requests."""
+        return sum(tally(self.history, kind).requests for kind in Kind)
+
+    def assert_nothing_lost(self) -> int:
+        """No acknowledged order is lost, none is there twice, none was made against its word; return their number."""
+        assert self.account is not None
+        assert self.account.acknowledged > 0
+        assert self.account.lost == ()
+        assert self.account.doubled == ()
+        assert self.account.resurrected == ()
+        return self.account.acknowledged
+
+    async def _open(self) -> None:
+        self._door = HttpDoor(self._url, self._authority)
+        self._work = Workload(self._door, self._pace)
+        await self._work.__aenter__()
+        self._begun_s = self._work.begun_s
+
+    async def _leave(self) -> float:
+        try:
+            return await self._work.stop()
+        finally:
+            await self._work.__aexit__()
+
+    def _do(self, what: Coroutine[Any, Any, T]) -> T:
+        return asyncio.run_coroutine_threadsafe(what, self._loop).result(180)
+
+    def _calm(self, for_s: float) -> bool:
+        now = time.monotonic()
+        if now - self._begun_s < for_s:
+            return False
+        history = self.history
+        return all(steady(successes(history, kind), now, for_s, CALM_GAP_S) for kind in Kind)
+
+    def _complaints(self) -> str:
+        return ", ".join(f"{count} × {reason}" for reason, count in self.failed_requests().items()) or "they wait"

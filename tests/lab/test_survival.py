@@ -1,0 +1,143 @@
+"""The main promise: any one machine, any one process may die while customers shop."""
+
+import random
+import time
+from dataclasses import dataclass
+
+import pytest
+
+from holdfast.drills.history import Kind
+from holdfast.drills.numbers import account
+from lab.cluster import LabCluster
+from lab.customers import Customers
+from lab.figures import Measured
+
+pytestmark = pytest.mark.lab
+
+READS_BACK_S = 2.0
+WRITES_BACK_S = 30.0
+KILLED_DATABASE_S = 3.0
+BLIP_S = 5.0
+SILENT_REBOOT_S = 120.0
+
+
+@dataclass(frozen=True)
+class Victim:
+    """A process whose end must not matter: its unit, and on which host it is ended (that of a leader, or any)."""
+
+    unit: str
+    host_of: str
+    signal: tuple[str, ...] = ("systemctl", "kill", "--signal=KILL")
+
+
+VICTIMS = {
+    "nginx": Victim("nginx.service", "keepalived"),
+    "keepalived": Victim("keepalived.service", "keepalived"),
+    "app": Victim("app.service", "keepalived"),
+    "valkey": Victim("valkey-server.service", "valkey"),
+    "sentinel": Victim("valkey-sentinel.service", "valkey"),
+    "haproxy": Victim("haproxy.service", "keepalived"),
+    "etcd": Victim("etcd.service", "etcd"),
+    "patroni": Victim("patroni.service", "postgres", ("systemctl", "kill", "--kill-whom=main", "--signal=KILL")),
+}
+
+
+def told(cluster: LabCluster, host: str) -> str:
+    """Say which leading roles a host has."""
+    members = cluster.status()["members"]
+    found = [f"{m['component']} {m['role']}" for m in members if m["host"] == host and m["role"]]
+    return ", ".join(found)
+
+
+def assert_gaps(shop: Customers, measured: Measured, reads_s: float, writes_s: float) -> None:
+    """Note what customers felt, and hold it against the bounds."""
+    measured("longest gap between reads (s)", shop.reads_gap_s())
+    measured("longest gap between acknowledged orders (s)", shop.writes_gap_s())
+    measured("failed requests", sum(shop.failed_requests().values()))
+    measured("acknowledged orders, none lost", shop.assert_nothing_lost())
+    assert shop.reads_gap_s() <= reads_s
+    assert shop.writes_gap_s() <= writes_s
+
+
+@pytest.mark.parametrize("host", ["a", "b", "c"])
+def test_any_one_machine_may_lose_its_power(cluster: LabCluster, measured: Measured, host: str) -> None:
+    if host == "a":
+        cluster.holdfast("switchover", "--to", host, "-y")
+        cluster.ready()
+        assert cluster.leader("postgres") == host
+    measured("the machine was", told(cluster, host))
+    with cluster.customers() as shop:
+        shop.shop_calmly()
+        cluster.power("off", host)
+        shop.shop_calmly(within_s=60)
+        cluster.power("on", host)
+        measured("powered on, healthy again by itself after (s)", cluster.ready(SILENT_REBOOT_S))
+        shop.shop_calmly(for_s=2)
+    assert_gaps(shop, measured, READS_BACK_S, WRITES_BACK_S)
+
+
+def test_the_whole_cluster_may_lose_its_power(cluster: LabCluster, measured: Measured) -> None:
+    with cluster.customers() as before:
+        before.shop_calmly()
+    order = random.sample(cluster.hosts, k=len(cluster.hosts))
+    measured("switched off and, the other way round, on", " ".join(order))
+    cluster.power("off", *order)
+    began = time.monotonic()
+    cluster.power("on", *reversed(order))
+    cluster.ready(SILENT_REBOOT_S)
+    measured("healthy by itself after (s)", time.monotonic() - began)
+    with cluster.customers() as after:
+        after.shop_calmly()
+    after.assert_nothing_lost()
+    kept = account(before.history, after.read_back)
+    assert kept.acknowledged > 0
+    assert kept.clean
+    measured("acknowledged orders from before, none lost", kept.acknowledged)
+
+
+def test_the_database_leader_is_killed(cluster: LabCluster, measured: Measured) -> None:
+    leader = cluster.leader("postgres")
+    kill = (
+        'head -1 /var/lib/postgresql/*/*/postmaster.pid; kill -9 "$(head -1 /var/lib/postgresql/*/*/postmaster.pid)"'
+    )
+    with cluster.customers() as shop:
+        shop.shop_calmly()
+        pid = cluster.inside(leader, "sh", "-c", kill).strip()
+        shop.shop_calmly(within_s=30)
+    measured("it was", f"process {pid} of {leader}; now {cluster.leader('postgres')} leads")
+    assert not cluster.inside(leader, "sh", "-c", f"ps -o comm= -p {pid} || true").strip()
+    assert_gaps(shop, measured, READS_BACK_S, KILLED_DATABASE_S)
+
+
+@pytest.mark.parametrize("name", VICTIMS)
+def test_any_one_process_may_end(cluster: LabCluster, measured: Measured, name: str) -> None:
+    victim = VICTIMS[name]
+    deeds = {"kill -9": victim.signal, "restart": ("systemctl", "restart")}
+    shares: list[tuple[str, float, float]] = []
+    with cluster.customers() as shop:
+        for deed, argv in deeds.items():
+            cluster.ready()
+            host = cluster.leader(victim.host_of)
+            shop.shop_calmly(for_s=1.5)
+            began = time.monotonic()
+            end(cluster, host, victim.unit, argv)
+            time.sleep(1)
+            shop.shop_calmly(for_s=2)
+            reads_s, writes_s = (shop.gap_between(kind, began, time.monotonic()) for kind in (Kind.READ, Kind.WRITE))
+            shares.append((deed, reads_s, writes_s))
+    shop.assert_nothing_lost()
+    for deed, reads_s, writes_s in shares:
+        measured(f"{deed}: longest gap between reads (s)", reads_s)
+        measured(f"{deed}: longest gap between orders (s)", writes_s)
+    measured("failed requests", sum(shop.failed_requests().values()))
+    assert max(reads_s for _, reads_s, _ in shares) <= READS_BACK_S
+    assert max(writes_s for _, _, writes_s in shares) <= BLIP_S
+
+
+def end(cluster: LabCluster, host: str, unit: str, argv: tuple[str, ...]) -> None:
+    """End a unit's process, and see that it did end: a fault that does not bite shows nothing."""
+    ask = ("systemctl", "show", "--property=MainPID", "--value", unit)
+    before = cluster.inside(host, *ask).strip()
+    assert before != "0", f"{unit} does not run on {host}"
+    cluster.inside(host, *argv, unit)
+    assert cluster.inside(host, *ask).strip() != before
