@@ -1,6 +1,7 @@
 """Bringing parts about on a server: packages, users, files, units, steps, in that order for each member."""
 
 import base64
+import copy
 import grp
 import hashlib
 import io
@@ -55,19 +56,28 @@ def by_kind(parts: list[Data]) -> dict[str, list[Data]]:
 
 
 def act_member(ledger: Data, member: str, of: dict[str, list[Data]]) -> None:
-    """Bring the parts of one member about in the fixed order of kinds."""
+    """Bring the parts of one member about in the fixed order of kinds. Raises Failed."""
+    before = copy.deepcopy({"files": ledger["files"], "owed": ledger["owed"]})
     owe_for(ledger, of["file"] + of["link"])
     for part in of["user"]:
         add_user(part)
     for part in of["directory"]:
         make_directory(part)
-    saved = write_files(ledger, member, [part for part in of["file"] if not part["early"]])
+    files = [part for part in of["file"] if not part["early"]]
+    saved = {part["path"]: snapshot(Path(part["path"])) for part in files}
+    write_files(ledger, member, files)
     for part in of["archive"]:
         unpack(part)
+    try:
+        verify(of["unit"] if files else [])
+    except Failed:
+        for path, data in saved.items():
+            put_back(Path(path), data)
+        write_ledger(ledger | before)
+        raise
     for part in of["link"]:
         make_link(ledger, member, part)
-    verify(ledger, of["unit"], saved)
-    settle_units(ledger, member, of["unit"], bool(saved))
+    settle_units(ledger, member, of["unit"], bool(files))
     for part in of["step"]:
         do_step(part)
 
@@ -80,18 +90,17 @@ def owe_for(ledger: Data, parts: list[Data]) -> None:
     write_ledger(ledger)
 
 
-def write_files(ledger: Data, member: str, parts: list[Data]) -> dict[str, bytes | None]:
-    """Write files; return what each was before (None: absent)."""
-    saved: dict[str, bytes | None] = {}
+def write_files(ledger: Data, member: str, parts: list[Data]) -> None:
+    """Write files. That they are ours is remembered first: an apply may be cut off between the two."""
+    for part in parts:
+        digest = hashlib.sha256(part["content"].encode()).hexdigest()
+        ledger["files"][part["path"]] = {"sha256": digest, "member": member}
+    write_ledger(ledger)
     for part in parts:
         path = Path(part["path"])
-        saved[part["path"]] = path.read_bytes() if path.is_file() else None
         path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
-        data = part["content"].encode()
-        replace(path, data, part["mode"], uid(part["owner"]), gid(part["group"]))
-        ledger["files"][part["path"]] = {"sha256": hashlib.sha256(data).hexdigest(), "member": member}
+        replace(path, part["content"].encode(), part["mode"], uid(part["owner"]), gid(part["group"]))
         say(event="done", key=part["key"])
-    return saved
 
 
 def uid(name: str) -> int:
@@ -180,27 +189,25 @@ def make_link(ledger: Data, member: str, part: Data) -> None:
     say(event="done", key=part["key"])
 
 
-def verify(ledger: Data, units: list[Data], saved: dict[str, bytes | None]) -> None:
-    """Let every engine check its files; when one refuses, put all files back. Raises Failed."""
+def verify(units: list[Data]) -> None:
+    """Let every engine check its new files. Raises Failed with the engine's own words."""
     for part in units:
-        if not saved or not part["verify"]:
-            continue
-        done = run(part["verify"], 30)
-        if done["exit_code"]:
-            for path, data in saved.items():
-                put_back(Path(path), data)
-                ledger["files"].pop(path, None)
-            write_ledger(ledger)
+        if part["verify"] and (done := run(part["verify"], 30))["exit_code"]:
             words = (done["stderr"] or done["stdout"]).strip()
             raise Failed(f"{part['name']} refuses its new configuration (the old files are back): {words[-1500:]}")
 
 
-def put_back(path: Path, data: bytes | None) -> None:
-    """Give a file its former content; owner and mode stay."""
-    if data is None:
+def snapshot(path: Path) -> tuple[bytes, os.stat_result] | None:
+    """Return the content and ownership of a file; None when there is none."""
+    return (path.read_bytes(), path.stat()) if path.is_file() else None
+
+
+def put_back(path: Path, before: tuple[bytes, os.stat_result] | None) -> None:
+    """Make a file what it was."""
+    if before is None:
         path.unlink(missing_ok=True)
     else:
-        found = path.stat()
+        data, found = before
         replace(path, data, stat.S_IMODE(found.st_mode), found.st_uid, found.st_gid)
 
 
