@@ -12,6 +12,9 @@ ROOT = Path(__file__).resolve().parent.parent
 SRC = ROOT / "src" / "holdfast"
 COMPONENTS = SRC / "components"
 PACKAGE = "holdfast"
+# What tools leave behind.
+MADE = {".git", ".venv", ".holdfast", "__pycache__", ".mypy_cache", ".ruff_cache", ".pytest_cache", ".hypothesis"}
+MADE |= {"holdfast.egg-info"}
 # Folders whose Python files and scripts obey the size rules.
 RULED = ("src", "tests", "scripts", "examples", "benchmarks", ".ci")
 
@@ -31,10 +34,13 @@ class Import:
 
 @cache
 def committed() -> tuple[Path, ...]:
-    """Return every file that is or would be committed."""
+    """Return every file that is or would be committed; without git every file that is not made by tools."""
     argv = ["git", "-c", "safe.directory=*", "ls-files", "-co", "--exclude-standard"]
-    names = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines()
-    return tuple(path for name in sorted(set(names)) if (path := ROOT / name).is_file())
+    try:
+        listed = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines()
+    except (FileNotFoundError, subprocess.CalledProcessError):
+        listed = [name(path) for path in ROOT.rglob("*") if not MADE & set(path.relative_to(ROOT).parts)]
+    return tuple(path for each in sorted(set(listed)) if (path := ROOT / each).is_file())
 
 
 def ruled() -> tuple[Path, ...]:

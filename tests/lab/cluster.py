@@ -175,23 +175,36 @@ def spec_of(name: str, network: str) -> str:
 @contextmanager
 def lab_cluster(folder: Path, spec: str, *options: str) -> Iterator[LabCluster]:
     """Make machines for a spec and remove them afterwards, to the last trace."""
-    shutil.copytree(ROOT / "examples/shop", folder / "examples/shop", ignore=IGNORED)
-    made = LabCluster(folder, spec)
+    made = a_shop(folder, spec)
     made.holdfast("lab", "down")
     try:
         made.holdfast("lab", "up", *options, timeout_s=400)
         yield made
     finally:
-        if not os.environ.get("HOLDFAST_KEEP_LAB"):
-            made.holdfast("lab", "down")
-    if not os.environ.get("HOLDFAST_KEEP_LAB"):
-        assert traces(made.lab) == []
+        made.holdfast("lab", "down")
+    assert traces(made.lab) == []
+
+
+def a_shop(folder: Path, spec: str) -> LabCluster:
+    """Put a cluster file and the example's shop into a folder."""
+    shutil.copytree(ROOT / "examples/shop", folder / "examples/shop", ignore=IGNORED, dirs_exist_ok=True)
+    return LabCluster(folder, spec)
 
 
 @pytest.fixture(scope="session")
 def shared_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LabCluster]:
-    """The cluster of the example, applied once for all tests."""
-    with lab_cluster(tmp_path_factory.mktemp("proof"), spec_of("proof", "10.80.0")) as made:
+    """The cluster of the example, applied once for all tests.
+
+    For those who write tests: HOLDFAST_KEEP_LAB=DIR keeps it, in that folder, from one run to the next.
+    """
+    spec = spec_of("proof", "10.80.0")
+    if kept := os.environ.get("HOLDFAST_KEEP_LAB"):
+        made = a_shop(Path(kept), spec)
+        made.holdfast("lab", "up", timeout_s=400)
+        made.holdfast("apply", "-y", timeout_s=400)
+        yield made
+        return
+    with lab_cluster(tmp_path_factory.mktemp("proof"), spec) as made:
         made.holdfast("apply", "-y", timeout_s=400)
         yield made
 

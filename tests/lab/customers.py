@@ -4,6 +4,7 @@ import asyncio
 import threading
 import time
 from collections.abc import Coroutine
+from itertools import pairwise
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -32,7 +33,7 @@ class Customers:
         self._pace = Pace(reads_per_s=reads_per_s, writes_per_s=writes_per_s)
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
-        self._begun_s = self._left_s = 0.0
+        self._left_s = 0.0
         self.account: Account | None = None
         self.read_back: Orders = ()
 
@@ -59,9 +60,9 @@ class Customers:
         return self._work.history
 
     def shop_calmly(self, for_s: float = 3.0, within_s: float = 60.0) -> None:
-        """Wait until everything has gone well for a while: before something is broken, and when it is mended."""
+        """Wait until everything has gone well for a while from now on: before a fault, and after it."""
         begun = time.monotonic()
-        while not self._calm(for_s):
+        while not self._calm(begun, for_s):
             if time.monotonic() - begun > within_s:
                 pytest.fail(f"customers were not content within {within_s:g} s: {self._complaints()}")
             time.sleep(0.05)
@@ -83,6 +84,11 @@ class Customers:
     def writes_gap_s(self) -> float:
         """Return the longest time without an acknowledged order."""
         return self.gap(Kind.WRITE).length_s
+
+    def write_pauses_s(self, longer_than_s: float) -> list[float]:
+        """Return every time without an acknowledged order that was longer."""
+        moments = successes(self.history, Kind.WRITE)
+        return [after - before for before, after in pairwise(moments) if after - before > longer_than_s]
 
     def failed_requests(self) -> dict[str, int]:
         """Count requests without a good answer, by reason; repeated orders count as failures too."""
@@ -110,7 +116,6 @@ class Customers:
         self._door = HttpDoor(self._url, self._authority)
         self._work = Workload(self._door, self._pace)
         await self._work.__aenter__()
-        self._begun_s = self._work.begun_s
 
     async def _leave(self) -> float:
         try:
@@ -121,9 +126,9 @@ class Customers:
     def _do(self, what: Coroutine[Any, Any, T]) -> T:
         return asyncio.run_coroutine_threadsafe(what, self._loop).result(180)
 
-    def _calm(self, for_s: float) -> bool:
+    def _calm(self, begun_s: float, for_s: float) -> bool:
         now = time.monotonic()
-        if now - self._begun_s < for_s:
+        if now - begun_s < for_s:
             return False
         history = self.history
         return all(steady(successes(history, kind), now, for_s, CALM_GAP_S) for kind in Kind)

@@ -15,6 +15,7 @@ from holdfast.runner.authority import Pair, good_for, issue, new_authority
 
 FOLDER = ".holdfast"
 CA = "pki/ca"
+ID = "vault/id"
 _ALPHABET = string.ascii_letters + string.digits
 
 
@@ -44,7 +45,7 @@ class Vault:
     @property
     def id(self) -> str:
         """The vault's own name, also kept on the servers: another vault must not take a cluster over."""
-        return self._values.setdefault("vault/id", secrets.token_hex(8))
+        return self._values.setdefault(ID, secrets.token_hex(8))
 
     def values_for(self, design: Design, now: datetime) -> dict[str, str]:
         """Return all values a design names; what is missing or runs out soon is made anew (in memory).
@@ -56,11 +57,11 @@ class Vault:
         authority = self._authority(design.spec.name, now)
         for certificate in design.certificates():
             self._provide_certificate(certificate, authority, now)
-        return dict(self._values)
+        return {ID: self.id} | self._values
 
     def hidden(self) -> dict[str, str]:
         """Return value → name of everything that must never be printed (certificates are public)."""
-        return {text: name for name, text in self._values.items() if not name.endswith(".crt") and name != "vault/id"}
+        return {text: name for name, text in self._values.items() if not name.endswith(".crt") and name != ID}
 
     @property
     def changed(self) -> bool:

@@ -9,6 +9,7 @@ CLIENT_PORT = 2379
 PEER_PORT = 2380
 UNIT = "etcd.service"
 TLS = "/etc/etcd/tls"
+START = "/usr/local/lib/holdfast/etcd-start"
 # What a client of kind `dcs` has to speak (in Patroni's words), and Debian's Python package for it.
 TERMS = {"protocol": "etcd3", "client_package": "python3-etcd"}
 
@@ -26,11 +27,14 @@ def build(context: Context) -> tuple[Part, ...]:
     return (
         Package("etcd-server"),
         Package("etcd-client"),
+        Package("python3"),
         Directory("/etc/etcd"),
         Directory(TLS, owner="etcd", group="etcd", mode=0o700),
         *_certificates(context.host.name),
         File("/etc/default/etcd", _settings(context), unit=UNIT, effect=Effect.RESTART),
-        File(f"/etc/systemd/system/{UNIT}.d/holdfast.conf", _drop_in(), unit=UNIT, effect=Effect.RESTART),
+        Directory("/usr/local/lib/holdfast"),
+        File(START, render(__package__, "start.py.j2"), mode=0o755),
+        File(f"/etc/systemd/system/{UNIT}.d/holdfast.conf", _drop_in(context), unit=UNIT, effect=Effect.RESTART),
         File("/etc/profile.d/holdfast-etcd.sh", _operator_environment()),
         Unit(UNIT),
     )
@@ -60,15 +64,32 @@ def _settings(context: Context) -> str:
         name=context.host.name,
         address=context.host.address,
         cluster=context.spec.name,
-        initial=",".join(f"{peer.name}=https://{peer.address}:{PEER_PORT}" for peer in context.peers),
+        data=_data(context),
+        initial=",".join(f"{peer.name}={_peer_url(peer)}" for peer in context.peers),
         client_port=CLIENT_PORT,
         peer_port=PEER_PORT,
         tls=TLS,
     )
 
 
-def _drop_in() -> str:
-    return render(__package__, "etcd.service.j2")
+def _data(context: Context) -> str:
+    return f"/var/lib/etcd/{context.spec.name}"
+
+
+def _peer_url(host: Host) -> str:
+    return f"https://{host.address}:{PEER_PORT}"
+
+
+def _drop_in(context: Context) -> str:
+    return render(
+        __package__,
+        "etcd.service.j2",
+        start=START,
+        data=_data(context),
+        name=context.host.name,
+        peer_url=_peer_url(context.host),
+        others=[f"https://{peer.address}:{CLIENT_PORT}" for peer in context.peers if peer != context.host],
+    )
 
 
 def _operator_environment() -> str:
