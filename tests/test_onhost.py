@@ -28,7 +28,7 @@ def ledger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     path = tmp_path / "state" / "ledger.json"
     monkeypatch.setattr(basics, "LEDGER", path)
     # Units are systemd's business; here only that they would be asked is of interest.
-    monkeypatch.setattr(act, "settle_units", lambda ledger, *_: act.write_ledger(ledger))
+    monkeypatch.setattr(act, "settle_units", lambda ledger, *_: basics.write_ledger(ledger))
     return path
 
 

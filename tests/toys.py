@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from ipaddress import IPv4Network
 
 from holdfast.model.component import Component, Context, Declaration, Drain, Handover, Need, Offer, Peer
+from holdfast.model.member import Member
 from holdfast.model.parts import Certificate, Effect, File, Package, Part, Secret, Step, Unit, value
 from holdfast.model.spec import Durability, Host, Layer, Options, Promises, Spec, Ssh
 from holdfast.model.watch import Output, Probe, Reading, State
@@ -37,7 +38,7 @@ def read_store(output: Output) -> Reading:
     return Reading(State.OK, role=output.stdout)
 
 
-def _two_leaders(readings: Mapping[object, Reading]) -> tuple[str, ...]:
+def _two_leaders(readings: Mapping[Member, Reading]) -> tuple[str, ...]:
     leaders = [reading for reading in readings.values() if reading.role == "leader"]
     return ("two leaders",) if len(leaders) > 1 else ()
 
