@@ -1,1 +1,1 @@
-"""Benchmarks: run by make bench."""
+"""Benchmarks, run by make bench."""

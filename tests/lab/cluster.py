@@ -129,6 +129,11 @@ class LabCluster:
             pytest.fail(f"{host}: {' '.join(argv)}: exit code {done.returncode}: {done.stderr or done.stdout}")
         return done.stdout
 
+    def drained(self) -> str:
+        """Return the marks by which edge hosts keep servers out of use."""
+        look = ("find", "/run", "-path", "/run/holdfast-edge/*", "-type", "f")
+        return "".join(self.inside(host, *look) for host in self.hosts)
+
     def edit(self, before: str, after: str) -> None:
         """Replace a text that is in the cluster file exactly once."""
         text = self.file.read_text()

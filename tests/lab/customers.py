@@ -3,6 +3,7 @@
 import asyncio
 import threading
 import time
+from collections import Counter
 from collections.abc import Coroutine
 from itertools import pairwise
 from pathlib import Path
@@ -59,6 +60,10 @@ class Customers:
         """Everything that has happened so far."""
         return self._work.history
 
+    def seconds(self) -> float:
+        """Return for how long customers have been shopping."""
+        return time.monotonic() - self._work.begun_s
+
     def shop_calmly(self, for_s: float = 3.0, within_s: float = 60.0) -> None:
         """Wait until everything has gone well for a while from now on: before a fault, and after it."""
         begun = time.monotonic()
@@ -90,6 +95,17 @@ class Customers:
         moments = successes(self.history, Kind.WRITE)
         return [after - before for before, after in pairwise(moments) if after - before > longer_than_s]
 
+    def troubles(self, kind: Kind) -> str:
+        """Say when the longest gap was and what customers were told around it: for the message of a failure."""
+        gap, origin_s = self.gap(kind), self._work.begun_s
+        told = Counter(
+            (each.host, each.reason)
+            for each in self.history
+            if each.kind is kind and each.failed_requests and each.ended_s > gap.from_s and each.started_s < gap.to_s
+        )
+        where = f"longest gap of {kind}s: {gap.from_s - origin_s:.2f} to {gap.to_s - origin_s:.2f} s of the visit"
+        return "\n".join([where, *(f"  {n} × {host} {reason}" for (host, reason), n in told.most_common(12))])
+
     def failed_requests(self) -> dict[str, int]:
         """Count requests without a good answer, by reason; repeated orders count as failures too."""
         found: dict[str, int] = {}
@@ -102,6 +118,11 @@ class Customers:
     def requests(self) -> int:
         """Count all requests."""
         return sum(tally(self.history, kind).requests for kind in Kind)
+
+    def assert_gaps(self, reads_s: float, writes_s: float) -> None:
+        """The longest gaps are within their bounds (s); a failure says what customers saw meanwhile."""
+        assert self.reads_gap_s() <= reads_s, self.troubles(Kind.READ)
+        assert self.writes_gap_s() <= writes_s, self.troubles(Kind.WRITE)
 
     def assert_nothing_lost(self) -> int:
         """No acknowledged order is lost, none is there twice, none was made against its word; return their number."""

@@ -36,6 +36,10 @@ def build(context: Context) -> tuple[Part, ...]:
             # Loading the same table again is what a restart would do, without a moment unprotected.
             effect=Effect.RELOAD,
         ),
+        File(
+            "/etc/systemd/system/nftables.service.d/holdfast.conf",
+            render(__package__, "nftables.conf.j2", nft=NFT, rules=RULES),
+        ),
         Unit(UNIT, verify=(NFT, "--check", "--file", RULES)),
         # The unit stays "active" when somebody flushes all tables: ask the kernel.
         Step("load the table", ("systemctl", "restart", UNIT), unless=(NFT, "list", "table", "inet", "holdfast")),

@@ -46,7 +46,8 @@ def declare(spec: Spec, host: Host) -> Declaration:
 def _terms() -> dict[str, str]:
     # Deleting what is not there changes nothing, but only a primary that accepts writes answers it:
     # a replica refuses, and so does a primary that was cut off or replaced and has no replica left.
-    checks = [[f"AUTH probe {value(secret('probe'))}", "+OK"], [f"DEL {CHECK_KEY}", ":0"]]
+    # QUIT in the same breath: after a refusal the connection ends instead of the checker's patience.
+    checks = [[f"AUTH probe {value(secret('probe'))}", "+OK"], [f"DEL {CHECK_KEY}\r\nQUIT", ":0"]]
     return {"scheme": "rediss", "user": "app", "secret": secret("app"), "checks": json.dumps(checks)}
 
 

@@ -1,0 +1,187 @@
+"""How long it takes to find out that a cluster needs nothing: a plan of 3 and of 9 machines.
+
+The whole command is timed, from its start to its end, as a person at a terminal sees it. The same question (are these
+files, packages and units as they should be?) is then put to pyinfra and ansible, when they are installed.
+"""
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+
+from benchmarks import rivals
+from holdfast.cli.common import open_design
+from holdfast.design.design import Design
+from holdfast.lab.lab import lab_obstacle
+
+ROOT = Path(__file__).resolve().parent.parent
+HOLDFAST = (sys.executable, "-m", "holdfast")
+LIMITS_S = {3: 1.0, 9: 2.0}
+THREE = """\
+name: bench3
+hosts: {a: 10.78.3.11, b: 10.78.3.12, c: 10.78.3.13}
+layers:
+  edge: {hosts: [a, b, c], vip: 10.78.3.100}
+  app: {hosts: [a, b, c], source: shop, command: python3 -m shop, port: 8000}
+  database: {hosts: [a, b, c]}
+  cache: {hosts: [a, b, c]}
+"""
+NINE = """\
+name: bench9
+hosts:
+  edge1: 10.78.9.11
+  edge2: 10.78.9.12
+  app1: 10.78.9.21
+  app2: 10.78.9.22
+  app3: 10.78.9.23
+  db1: 10.78.9.31
+  db2: 10.78.9.32
+  db3: 10.78.9.33
+  mem1: 10.78.9.41
+layers:
+  edge: {hosts: [edge1, edge2], vip: 10.78.9.100}
+  app: {hosts: [app1, app2, app3], source: shop, command: python3 -m shop, port: 8000}
+  database: {hosts: [db1, db2, db3]}
+  cache: {hosts: [mem1, db1, db2]}
+"""
+SPECS = {3: THREE, 9: NINE}
+
+
+@dataclass(frozen=True, slots=True)
+class Timed:
+    """How long a command took, run after run, in seconds."""
+
+    what: str
+    runs_s: tuple[float, ...]
+
+    @property
+    def median_s(self) -> float:
+        """The middle one."""
+        return median(self.runs_s)
+
+
+def say(text: str) -> None:
+    """Print progress."""
+    sys.stderr.write(f"{text}\n")
+
+
+def run(argv: Sequence[str], folder: Path, allowed: Sequence[int] = (0,)) -> str:
+    """Run a command; end the program with its words when it fails."""
+    environment = {**os.environ, **rivals.ENVIRONMENT}
+    done = subprocess.run(argv, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    if done.returncode not in allowed:
+        sys.exit(f"{' '.join(argv)} failed ({done.returncode}):\n{(done.stdout + done.stderr)[-3000:]}")
+    return done.stdout
+
+
+def timed(what: str, act: Callable[[], None], runs: int) -> Timed:
+    """Time something, so many times; once before that does not count."""
+    act()
+    times = []
+    for _ in range(runs):
+        begun = time.perf_counter()
+        act()
+        times.append(time.perf_counter() - begun)
+        say(f"  {what}: {times[-1]:.2f} s")
+    return Timed(what, tuple(times))
+
+
+@contextmanager
+def cluster(machines: int) -> Iterator[Path]:
+    """Make a lab with a cluster that is as it should be; yields its folder. Nothing of it stays."""
+    with tempfile.TemporaryDirectory(prefix="holdfast-bench-") as name:
+        folder = Path(name)
+        shutil.copytree(
+            ROOT / "examples" / "shop", folder / "shop", ignore=shutil.ignore_patterns("__pycache__", ".*")
+        )
+        (folder / "cluster.yaml").write_text(SPECS[machines])
+        say(f"a lab of {machines} machines, and the cluster on it (some minutes)")
+        try:
+            run([*HOLDFAST, "lab", "up"], folder)
+            run([*HOLDFAST, "apply", "--yes"], folder)
+            yield folder
+        finally:
+            run([*HOLDFAST, "lab", "down"], folder)
+
+
+def plan(folder: Path) -> None:
+    """Make a plan; it must be whole and empty."""
+    found = json.loads(run([*HOLDFAST, "plan", "--output", "json"], folder))
+    if found["changes"] or found["unreachable"]:
+        sys.exit(f"the plan should be empty: {json.dumps(found)[:2000]}")
+
+
+def measure(machines: int, runs: int) -> list[Timed]:
+    """Time holdfast and all rivals that are installed on one cluster."""
+    with cluster(machines) as folder:
+        design = open_design(folder / "cluster.yaml")
+        say(f"{machines} machines, {count(design)}")
+        found = [timed("holdfast plan", lambda: plan(folder), runs)]
+        for rival in rivals.installed():
+            argv = rival.prepare(folder, design)
+            # Once for real, so that nothing is left to change; then only asked.
+            run(argv.act, folder)
+            found.append(timed(rival.name, lambda argv=argv: check(argv, folder), runs))  # type: ignore[misc]
+        return found
+
+
+def check(argv: rivals.Commands, folder: Path) -> None:
+    """Ask a rival; it must find nothing to change, or the comparison is none."""
+    if wanted := argv.changes(run(argv.ask, folder)):
+        sys.exit(f"{argv.ask[0]} wants to change something: {wanted}")
+
+
+def count(design: Design) -> str:
+    """Return in words how much a plan looks at."""
+    sizes = rivals.sizes(design)
+    return ", ".join(f"{number} {kind}" for kind, number in sizes.items())
+
+
+def table(results: dict[int, list[Timed]]) -> str:
+    """Return all results as a table, with the ratio to holdfast."""
+    lines = [f"{'machines':>8}  {'what':<24} {'median':>8} {'worst':>8} {'ratio':>7}"]
+    for machines, found in results.items():
+        base = found[0].median_s
+        for each in found:
+            ratio = each.median_s / base
+            lines.append(
+                f"{machines:>8}  {each.what:<24} {each.median_s:>6.2f} s {max(each.runs_s):>6.2f} s {ratio:>6.1f}×"
+            )
+    return "\n".join(lines)
+
+
+def too_slow(results: dict[int, list[Timed]]) -> list[str]:
+    """Return what is slower than promised."""
+    return [
+        f"a plan of {machines} machines takes {found[0].median_s:.2f} s; promised are {LIMITS_S[machines]:g} s"
+        for machines, found in results.items()
+        if found[0].median_s > LIMITS_S[machines]
+    ]
+
+
+def main() -> int:
+    """Measure, print the table, and return 1 when a promise is broken."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+    parser.add_argument("--machines", type=int, nargs="+", choices=sorted(SPECS), default=sorted(SPECS))
+    parser.add_argument("--runs", type=int, default=5)
+    chosen = parser.parse_args()
+    if reason := lab_obstacle():
+        sys.exit(reason)
+    results = {machines: measure(machines, chosen.runs) for machines in chosen.machines}
+    sys.stdout.write(f"{table(results)}\n{rivals.absent()}")
+    for line in (slow := too_slow(results)):
+        say(line)
+    return 1 if slow else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

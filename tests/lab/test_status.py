@@ -1,0 +1,80 @@
+"""What an operator sees: status, pictures, history; and what nobody may see: secrets."""
+
+import json
+import xml.etree.ElementTree as ElementTree
+
+import pytest
+
+from lab.cluster import LabCluster, describe
+from lab.figures import Measured
+
+pytestmark = pytest.mark.lab
+
+# Runs in a machine: every readable place where a secret could have slipped to.
+TALK = "ps auxwwe; journalctl --no-pager -o cat -n 200000; cat /var/log/nginx/* 2>/dev/null; cat /proc/*/cmdline"
+
+
+def test_status_has_the_promised_keys(cluster: LabCluster) -> None:
+    status = cluster.data("status")
+    assert status["cluster"] == "proof"
+    assert status["digest"] == cluster.design.digest
+    assert status["health"] == "healthy"
+    assert status["vip_holder"] in cluster.hosts
+    assert {each["name"] for each in status["members"]} == {member.name for member in cluster.design.members}
+    for each in status["members"]:
+        assert {"name", "host", "component", "role", "state", "reason"} <= set(each)
+        assert (each["state"], each["reason"]) == ("ok", "")
+    text = cluster.holdfast("status").stdout
+    assert "HEALTHY" in text
+    assert "\x1b" not in text
+
+
+def test_a_machine_without_power_is_told_with_the_reason(cluster: LabCluster, measured: Measured) -> None:
+    host = next(host for host in cluster.hosts if host != cluster.leader("postgres"))
+    cluster.power("off", host)
+    try:
+        status = cluster.data("status", expect=3)
+        assert cluster.data("lab", "status")["machines"][cluster.hosts.index(host)]["power"] == "off"
+        refused = cluster.holdfast("apply", "-y", expect=1)
+    finally:
+        cluster.power("on", host)
+    assert status["health"] == "degraded", describe(status)
+    down = {each["name"]: each["reason"] for each in status["members"] if each["state"] == "down"}
+    assert set(down) == {member.name for member in cluster.design.on(host)}
+    assert all("unreachable" in reason for reason in down.values())
+    assert host in refused.stderr
+    assert "nothing was changed" in refused.stderr
+    measured("a machine that was off is healthy again after (s)", cluster.ready())
+
+
+def test_pictures_and_history(cluster: LabCluster) -> None:
+    picture = cluster.folder / "picture.svg"
+    cluster.holdfast("topology", "--svg", str(picture), "--live")
+    drawn = ElementTree.fromstring(picture.read_text())
+    words = " ".join(drawn.itertext())
+    assert all(host.address in words for host in cluster.design.spec.hosts)
+    assert cluster.vip in words
+    assert "postgres" in cluster.holdfast("topology").stdout
+    runs = cluster.data("history")["runs"]
+    assert runs[0]["verb"] == "apply"
+    assert runs[0]["result"] == "done"
+
+
+def test_secrets_are_nowhere_to_be_seen(cluster: LabCluster, measured: Measured) -> None:
+    """All output of all verbs is searched by `LabCluster.holdfast`; here is what lies on disks and in machines."""
+    secrets = cluster.secrets()
+    assert len(secrets) > 10
+    private = cluster.folder / ".holdfast"
+    assert (private / "vault.json").stat().st_mode & 0o077 == 0
+    for verb in (("render", str(cluster.folder / "plain")), ("check", "--explain"), ("plan",), ("topology",)):
+        cluster.holdfast(*verb)
+    kept = [*(private / "runs").rglob("*.json*"), *(path for path in (cluster.folder / "plain").rglob("*"))]
+    for path in kept:
+        if path.is_file():
+            cluster.refuse_secrets(path.read_text(), str(path))
+    cluster.refuse_secrets(json.dumps(cluster.design.as_json()), "the design")
+    for host in cluster.hosts:
+        cluster.refuse_secrets(cluster.inside(host, "bash", "-c", TALK, check=False), f"the talk of {host}")
+    measured(
+        "places searched for secrets", f"{len(kept)} files, {len(cluster.hosts)} machines, {len(secrets)} secrets"
+    )
