@@ -31,7 +31,7 @@ name: bench3
 hosts: {a: 10.78.3.11, b: 10.78.3.12, c: 10.78.3.13}
 layers:
   edge: {hosts: [a, b, c], vip: 10.78.3.100}
-  app: {hosts: [a, b, c], source: shop, command: python3 -m shop, port: 8000}
+  app: {hosts: [a, b, c], source: shop, command: python3 -m shop, packages: [PACKAGES]}
   database: {hosts: [a, b, c]}
   cache: {hosts: [a, b, c]}
 """
@@ -49,11 +49,13 @@ hosts:
   mem1: 10.78.9.41
 layers:
   edge: {hosts: [edge1, edge2], vip: 10.78.9.100}
-  app: {hosts: [app1, app2, app3], source: shop, command: python3 -m shop, port: 8000}
+  app: {hosts: [app1, app2, app3], source: shop, command: python3 -m shop, packages: [PACKAGES]}
   database: {hosts: [db1, db2, db3]}
   cache: {hosts: [mem1, db1, db2]}
 """
 SPECS = {3: THREE, 9: NINE}
+# What the example shop needs.
+PACKAGES = "uvicorn, python3-starlette, python3-psycopg, python3-psycopg-c, python3-redis, python3-jinja2"
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +105,7 @@ def cluster(machines: int) -> Iterator[Path]:
         shutil.copytree(
             ROOT / "examples" / "shop", folder / "shop", ignore=shutil.ignore_patterns("__pycache__", ".*")
         )
-        (folder / "cluster.yaml").write_text(SPECS[machines])
+        (folder / "cluster.yaml").write_text(SPECS[machines].replace("PACKAGES", PACKAGES))
         say(f"a lab of {machines} machines, and the cluster on it (some minutes)")
         try:
             run([*HOLDFAST, "lab", "up"], folder)

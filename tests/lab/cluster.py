@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
@@ -26,6 +26,7 @@ ROOT = Path(__file__).parents[2]
 CLI = (sys.executable, "-m", "holdfast")
 HEALTHY_WITHIN_S = 120.0
 IGNORED = shutil.ignore_patterns("__pycache__", ".*")
+LEADING = ("leader", "primary", "holder")
 Status = dict[str, Any]
 Done = subprocess.CompletedProcess[str]
 
@@ -114,12 +115,16 @@ class LabCluster:
             time.sleep(0.5)
         return time.monotonic() - begun
 
-    def leader(self, component: str, roles: Sequence[str] = ("leader", "primary", "holder")) -> str:
-        """Return the host whose member of a component leads."""
-        members = self.status()["members"]
-        found = [each["host"] for each in members if each["component"] == component and each["role"] in roles]
-        assert len(found) == 1, f"{component} is led by {found}"
-        return str(found[0])
+    def leader(self, component: str, within_s: float = 20.0) -> str:
+        """Return the host whose member of a component leads; waits for the end of an election."""
+        begun = time.monotonic()
+        while True:
+            members = [each for each in self.status()["members"] if each["component"] == component]
+            found = [str(each["host"]) for each in members if each["role"] in LEADING]
+            if len(found) == 1:
+                return found[0]
+            assert time.monotonic() - begun < within_s, f"{component} is led by {found or 'nobody'}"
+            time.sleep(0.5)
 
     def inside(self, host: str, *argv: str, timeout_s: float = 60.0, stdin: str = "", check: bool = True) -> str:
         """Run a command in a machine, without SSH; return its standard output."""

@@ -6,6 +6,7 @@ members that are not healthy, for instance. What it answers is printed with the 
 """
 
 from collections.abc import Generator
+from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 import pytest
@@ -23,6 +24,13 @@ class Witness(Protocol):
     def evidence(self) -> str:
         """Return lines that help to understand a failure."""
         ...
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Customers of a shop without power are cut off in the middle of a handshake: such sockets close themselves."""
+    for item in items:
+        if item.path.parent == Path(__file__).parent:
+            item.add_marker(pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning"))
 
 
 @pytest.hookimpl(wrapper=True)

@@ -151,7 +151,7 @@ def test_a_restart_of_the_database_rolls_under_load(cluster: LabCluster, measure
     measured("pauses of orders over 1 s (s)", ", ".join(f"{each:.2f}" for each in pauses) or "none")
     measured("longest gap between reads (s)", shop.reads_gap_s())
     measured("longest gap between acknowledged orders (s)", shop.writes_gap_s())
-    measured("failed requests", sum(shop.failed_requests().values()))
+    measured("failed requests", shop.failures())
     measured("acknowledged orders, none lost", shop.assert_nothing_lost())
     ask = ("runuser", "-u", "postgres", "--", "psql", "-Atc", "show max_connections")
     assert [cluster.inside(host, *ask) for host in cluster.hosts] == ["170\n"] * 3

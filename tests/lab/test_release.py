@@ -31,7 +31,7 @@ def shown(cluster: LabCluster) -> set[str]:
 
 def assert_no_request_failed(shop: Customers, measured: Measured) -> None:
     """Note the count of requests; none may have failed, and no order may be lost."""
-    measured("failed requests", f"{sum(shop.failed_requests().values())} of {shop.requests()}")
+    measured("failed requests", shop.failures())
     measured("longest gap between reads (s)", shop.reads_gap_s())
     measured("longest gap between acknowledged orders (s)", shop.writes_gap_s())
     shop.assert_nothing_lost()

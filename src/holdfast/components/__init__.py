@@ -10,9 +10,7 @@ from holdfast.model.component import Component
 @cache
 def registry() -> dict[str, Component]:
     """Return every component by name, found by folder and sorted."""
-    found = [
-        import_module(f"{__name__}.{info.name}").component for info in iter_modules(__path__) if info.ispkg
-    ]
+    found = [import_module(f"{__name__}.{info.name}").component for info in iter_modules(__path__) if info.ispkg]
     return {component.name: component for component in sorted(found, key=lambda each: each.name)}
 
 

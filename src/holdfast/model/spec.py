@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from ipaddress import IPv4Network
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 
 class Options(BaseModel):
@@ -20,8 +20,12 @@ class EntryOptions(Options):
     ``interface`` may stay empty: the interface that holds the host's own address is used.
     """
 
-    vip: str | None = None
-    interface: str = ""
+    vip: str | None = Field(
+        default=None, description="Floating address: clients come in by it, one edge host holds it."
+    )
+    interface: str = Field(
+        default="", description="Interface that carries it. By default the one with the host's address."
+    )
 
 
 class Durability(StrEnum):

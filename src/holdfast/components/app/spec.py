@@ -17,20 +17,19 @@ _PACKAGE = re.compile(r"[a-z0-9][a-z0-9+.-]+")
 
 
 class AppOptions(Options):
-    """Options of the app layer: any web application.
+    """Options of the app layer: any web application."""
 
-    ``source``: a directory beside the spec that is copied to every host; or ``package``: a Debian package
-    that brings the program. ``command``: what is run (no shell; words as a shell would split them).
-    ``packages``: further Debian packages it needs. ``health``: the path that answers 2xx when it can serve.
-    """
-
-    source: str = ""
-    package: str = ""
-    command: str = ""
-    port: int = Field(default=8000, ge=1, le=65535)
-    health: str = Field(default="/healthz", pattern=r"^/[!-~]*$")
-    environment: dict[str, str] = Field(default_factory=dict)
-    packages: tuple[str, ...] = ()
+    source: str = Field(
+        default="", description="Directory of the application beside this file; it goes to every host."
+    )
+    package: str = Field(default="", description="Or: the Debian package that brings the application.")
+    command: str = Field(default="", description="What is run; no shell, but words as a shell splits them.")
+    port: int = Field(default=8000, ge=1, le=65535, description="Port it listens on; it gets it as PORT.")
+    health: str = Field(
+        default="/healthz", pattern=r"^/[!-~]*$", description="Path that answers 2xx when it can serve."
+    )
+    environment: dict[str, str] = Field(default_factory=dict, description="Further environment variables.")
+    packages: tuple[str, ...] = Field(default=(), description="Further Debian packages it needs.")
 
 
 def options_of(spec: Spec) -> AppOptions | None:

@@ -9,19 +9,24 @@ from holdfast.model.spec import Complaint, EntryOptions, Spec
 
 
 class NginxOptions(EntryOptions):
-    """Options of the edge layer served by nginx.
+    """Options of the edge layer served by nginx."""
 
-    ``certificate`` and ``key``: paths of the user's own files beside the spec; without them the cluster's
-    own CA signs. ``plain_http``: what port 80 does. ``read_timeout_s``: longest silence of the application
-    in the middle of a request. ``max_body_size``: as nginx writes sizes (``16m``).
-    """
-
-    server_name: str = Field(default="_", pattern=r"^(_|[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?)$")
-    certificate: str = ""
-    key: str = ""
-    plain_http: Literal["redirect", "serve"] = "redirect"
-    read_timeout_s: int = Field(default=20, ge=1, le=3600)
-    max_body_size: str = Field(default="16m", pattern=r"^[0-9]{1,6}[kmg]?$")
+    server_name: str = Field(
+        default="_",
+        pattern=r"^(_|[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?)$",
+        description="DNS name that clients use; _ for any.",
+    )
+    certificate: str = Field(default="", description="Your own certificate file (PEM, with chain) beside this file.")
+    key: str = Field(default="", description="Its private key file. Without both the cluster's own CA signs.")
+    plain_http: Literal["redirect", "serve"] = Field(
+        default="redirect", description="What port 80 does: send clients to HTTPS, or serve them too."
+    )
+    read_timeout_s: int = Field(
+        default=20, ge=1, le=3600, description="Longest silence of the application within a request, in seconds."
+    )
+    max_body_size: str = Field(
+        default="16m", pattern=r"^[0-9]{1,6}[kmg]?$", description="Largest request body, as nginx writes sizes."
+    )
 
 
 def check(spec: Spec) -> tuple[Complaint, ...]:

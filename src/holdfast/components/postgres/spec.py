@@ -37,14 +37,13 @@ RESERVED = frozenset(
 
 
 class PostgresOptions(Options):
-    """Options of the layer: number of synchronous replicas, and any further PostgreSQL parameter.
+    """Options of the layer: number of synchronous replicas, and any further PostgreSQL parameter."""
 
-    ``version`` is the one of the Debian release. ``sync_replicas``: how many replicas a commit waits for.
-    """
-
-    version: Literal[17] = 17
-    sync_replicas: int = Field(default=1, ge=1)
-    parameters: dict[str, Scalar] = Field(default_factory=dict)
+    version: Literal[17] = Field(default=17, description="Major version: the one of the Debian release.")
+    sync_replicas: int = Field(default=1, ge=1, description="How many replicas a commit waits for.")
+    parameters: dict[str, Scalar] = Field(
+        default_factory=dict, description="Further PostgreSQL parameters, by name; they win over the defaults."
+    )
 
 
 def place(spec: Spec) -> tuple[str, ...]:

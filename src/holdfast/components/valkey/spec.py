@@ -11,13 +11,16 @@ SENTINELS = 3
 
 
 class ValkeyOptions(Options):
-    """Options of the cache layer served by Valkey.
+    """Options of the cache layer served by Valkey."""
 
-    ``maxmemory``: as Valkey writes sizes (``256mb``). ``eviction``: what happens when it is full.
-    """
-
-    maxmemory: str = Field(default="256mb", pattern=r"^[1-9][0-9]{0,8}(kb|mb|gb)$")
-    eviction: Literal["allkeys-lru", "volatile-lru", "noeviction"] = "allkeys-lru"
+    maxmemory: str = Field(
+        default="256mb",
+        pattern=r"^[1-9][0-9]{0,8}(kb|mb|gb)$",
+        description="Memory for data, as Valkey writes sizes.",
+    )
+    eviction: Literal["allkeys-lru", "volatile-lru", "noeviction"] = Field(
+        default="allkeys-lru", description="What goes when it is full: the least used of all or of those that expire."
+    )
 
 
 def data_hosts(spec: Spec) -> tuple[str, ...]:
