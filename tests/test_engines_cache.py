@@ -68,6 +68,19 @@ def test_a_host_that_only_watches_keeps_no_data() -> None:
     assert not [tie for tie in made.ties if tie.server == Member("valkey", "d")]
 
 
+def test_the_routers_check_may_do_what_it_asks_and_no_more() -> None:
+    made = make_design(cached("a, b, c"))
+    offer = made.components["valkey"].declare(made.spec, made.spec.host("a")).offers[0]
+    (login, welcome), (question, answer) = json.loads(offer.terms["checks"])
+    assert (login, welcome) == ("AUTH probe @@cache/probe@@", "+OK")
+    assert (question, answer) == ("DEL holdfast:check\r\nQUIT", ":0")
+    acl = next(
+        part.content for part in made.parts[Member("valkey", "a")] if getattr(part, "path", "").endswith("users.acl")
+    )
+    rights = next(line.split()[4:] for line in acl.splitlines() if line.startswith("user probe "))
+    assert rights == ["resetkeys", "resetchannels", "~holdfast:check", "-@all", "+ping", "+info", "+del"]
+
+
 def test_only_primaries_that_accept_writes_are_a_violation() -> None:
     def leading(**writes: str) -> dict[Member, Reading]:
         return {

@@ -128,9 +128,7 @@ class Section(BaseModel):
 class HostEntry(Section):
     """One server. An address alone may stand for it."""
 
-    address: Address = Field(
-        examples=["10.77.0.11"], description="IPv4 address; its own, inside the network."
-    )
+    address: Address = Field(examples=["10.77.0.11"], description="IPv4 address; its own, inside the network.")
     zone: Zone | None = Field(
         default=None,
         description="Failure domain: what can fail together (rack, room, power feed). By default the host's name: "
@@ -182,9 +180,7 @@ class SshEntry(Section):
 class DrillsEntry(Section):
     """Whether failures may be injected on purpose."""
 
-    allowed: bool = Field(
-        default=False, description="Allow drills on these servers. The lab needs no permission."
-    )
+    allowed: bool = Field(default=False, description="Allow drills on these servers. The lab needs no permission.")
 
 
 HostForm = Annotated[

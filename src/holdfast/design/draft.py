@@ -110,9 +110,7 @@ def _rules(document: Document, data: Mapping[str, Any]) -> Iterator[Fault]:
 
 
 def _addresses(document: Document) -> dict[str, str]:
-    return {
-        name: entry.address if isinstance(entry, HostEntry) else entry for name, entry in document.hosts.items()
-    }
+    return {name: entry.address if isinstance(entry, HostEntry) else entry for name, entry in document.hosts.items()}
 
 
 def _spec(document: Document, names: frozenset[str], layers: Mapping[str, Layer]) -> Spec:

@@ -17,9 +17,7 @@ from holdfast.model.spec import Source, Spec
 ReadSource = Callable[[str], str]
 
 
-def parse(
-    text: str, file: str, read_source: ReadSource, components: Mapping[str, Component] | None = None
-) -> Spec:
+def parse(text: str, file: str, read_source: ReadSource, components: Mapping[str, Component] | None = None) -> Spec:
     """Return the spec that a text describes; ``file`` is its name in complaints.
 
     ``read_source`` gives the digest of a path beside the file, or raises SourceError.

@@ -26,9 +26,7 @@ def schema(components: Mapping[str, Component] | None = None) -> dict[str, Any]:
 def engines(components: Mapping[str, Component]) -> dict[str, tuple[str, ...]]:
     """Return the engines of every layer; the first is the default."""
     names = sorted({component.layer for component in components.values() if component.layer})
-    return {
-        layer: tuple(name for name in sorted(components) if components[name].layer == layer) for layer in names
-    }
+    return {layer: tuple(name for name in sorted(components) if components[name].layer == layer) for layer in names}
 
 
 def keys_at(found: Mapping[str, Any], path: Path) -> frozenset[str]:

@@ -20,12 +20,8 @@ class EntryOptions(Options):
     ``interface`` may stay empty: the interface that holds the host's own address is used.
     """
 
-    vip: str | None = Field(
-        default=None, description="Floating address: clients come in by it, one edge host holds it."
-    )
-    interface: str = Field(
-        default="", description="Interface that carries it. By default the one with the host's address."
-    )
+    vip: str | None = Field(default=None, description="Floating address of the cluster; one edge host holds it.")
+    interface: str = Field(default="", description="Interface that carries it; by default the host's own.")
 
 
 class Durability(StrEnum):

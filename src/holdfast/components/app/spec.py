@@ -19,14 +19,12 @@ _PACKAGE = re.compile(r"[a-z0-9][a-z0-9+.-]+")
 class AppOptions(Options):
     """Options of the app layer: any web application."""
 
-    source: str = Field(
-        default="", description="Directory of the application beside this file; it goes to every host."
-    )
+    source: str = Field(default="", description="Directory of the application beside this file.")
     package: str = Field(default="", description="Or: the Debian package that brings the application.")
     command: str = Field(default="", description="What is run; no shell, but words as a shell splits them.")
     port: int = Field(default=8000, ge=1, le=65535, description="Port it listens on; it gets it as PORT.")
     health: str = Field(
-        default="/healthz", pattern=r"^/[!-~]*$", description="Path that answers 2xx when it can serve."
+        default="/healthz", pattern=r"^/[!-~]*$", description="Path that answers 2xx when all is well."
     )
     environment: dict[str, str] = Field(default_factory=dict, description="Further environment variables.")
     packages: tuple[str, ...] = Field(default=(), description="Further Debian packages it needs.")

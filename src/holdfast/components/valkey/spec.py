@@ -16,7 +16,7 @@ class ValkeyOptions(Options):
     maxmemory: str = Field(
         default="256mb",
         pattern=r"^[1-9][0-9]{0,8}(kb|mb|gb)$",
-        description="Memory for data, as Valkey writes sizes.",
+        description="Memory for data (256mb, 2gb).",
     )
     eviction: Literal["allkeys-lru", "volatile-lru", "noeviction"] = Field(
         default="allkeys-lru", description="What goes when it is full: the least used of all or of those that expire."
