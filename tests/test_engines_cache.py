@@ -74,9 +74,8 @@ def test_the_routers_check_may_do_what_it_asks_and_no_more() -> None:
     (login, welcome), (question, answer) = json.loads(offer.terms["checks"])
     assert (login, welcome) == ("AUTH probe @@cache/probe@@", "+OK")
     assert (question, answer) == ("DEL holdfast:check\r\nQUIT", ":0")
-    acl = next(
-        part.content for part in made.parts[Member("valkey", "a")] if getattr(part, "path", "").endswith("users.acl")
-    )
+    files = [part for part in made.parts[Member("valkey", "a")] if isinstance(part, File)]
+    acl = next(part.content for part in files if part.path.endswith("users.acl"))
     rights = next(line.split()[4:] for line in acl.splitlines() if line.startswith("user probe "))
     assert rights == ["resetkeys", "resetchannels", "~holdfast:check", "-@all", "+ping", "+info", "+del"]
 
