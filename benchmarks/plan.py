@@ -7,6 +7,7 @@ files, packages and units as they should be?) is then put to pyinfra and ansible
 import argparse
 import json
 import os
+import resource
 import shutil
 import subprocess
 import sys
@@ -60,10 +61,11 @@ PACKAGES = "uvicorn, python3-starlette, python3-psycopg, python3-psycopg-c, pyth
 
 @dataclass(frozen=True, slots=True)
 class Timed:
-    """How long a command took, run after run, in seconds."""
+    """How long a command took, run after run, in seconds, and the processor time of this computer in it."""
 
     what: str
     runs_s: tuple[float, ...]
+    cpu_s: tuple[float, ...]
 
     @property
     def median_s(self) -> float:
@@ -71,30 +73,41 @@ class Timed:
         return median(self.runs_s)
 
 
+class CommandError(Exception):
+    """A command failed; the message holds its last words."""
+
+
 def say(text: str) -> None:
     """Print progress."""
     sys.stderr.write(f"{text}\n")
 
 
-def run(argv: Sequence[str], folder: Path, allowed: Sequence[int] = (0,)) -> str:
-    """Run a command; end the program with its words when it fails."""
+def run(argv: Sequence[str], folder: Path) -> str:
+    """Run a command and return what it printed. Raises CommandError."""
     environment = {**os.environ, **rivals.ENVIRONMENT}
     done = subprocess.run(argv, cwd=folder, env=environment, capture_output=True, text=True, check=False)
-    if done.returncode not in allowed:
-        sys.exit(f"{' '.join(argv)} failed ({done.returncode}):\n{(done.stdout + done.stderr)[-3000:]}")
+    if done.returncode:
+        raise CommandError(f"{' '.join(argv)} failed ({done.returncode}):\n{(done.stdout + done.stderr)[-3000:]}")
     return done.stdout
 
 
 def timed(what: str, act: Callable[[], None], runs: int) -> Timed:
     """Time something, so many times; once before that does not count."""
     act()
-    times = []
+    times, cpu = [], []
     for _ in range(runs):
-        begun = time.perf_counter()
+        begun, cpu_begun = time.perf_counter(), cpu_of_children_s()
         act()
         times.append(time.perf_counter() - begun)
+        cpu.append(cpu_of_children_s() - cpu_begun)
         say(f"  {what}: {times[-1]:.2f} s")
-    return Timed(what, tuple(times))
+    return Timed(what, tuple(times), tuple(cpu))
+
+
+def cpu_of_children_s() -> float:
+    """Return the processor time that commands have taken so far."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 @contextmanager
@@ -119,7 +132,7 @@ def plan(folder: Path) -> None:
     """Make a plan; it must be whole and empty."""
     found = json.loads(run([*HOLDFAST, "plan", "--output", "json"], folder))
     if found["changes"] or found["unreachable"]:
-        sys.exit(f"the plan should be empty: {json.dumps(found)[:2000]}")
+        raise CommandError(f"the plan should be empty: {json.dumps(found)[:2000]}")
 
 
 def measure(machines: int, runs: int) -> list[Timed]:
@@ -129,17 +142,23 @@ def measure(machines: int, runs: int) -> list[Timed]:
         say(f"{machines} machines, {count(design)}")
         found = [timed("holdfast plan", lambda: plan(folder), runs)]
         for rival in rivals.installed():
-            argv = rival.prepare(folder, design)
-            # Once for real, so that nothing is left to change; then only asked.
-            run(argv.act, folder)
-            found.append(timed(rival.name, lambda argv=argv: check(argv, folder), runs))  # type: ignore[misc]
+            try:
+                found.append(measure_rival(rival, folder, design, runs))
+            except CommandError as error:
+                say(f"{rival.name} could not be compared: {error}")
         return found
 
 
-def check(argv: rivals.Commands, folder: Path) -> None:
-    """Ask a rival; it must find nothing to change, or the comparison is none."""
-    if wanted := argv.changes(run(argv.ask, folder)):
-        sys.exit(f"{argv.ask[0]} wants to change something: {wanted}")
+def measure_rival(rival: rivals.Rival, folder: Path, design: Design, runs: int) -> Timed:
+    """Let a rival act once, so that nothing is left to change, then time how long it takes to find that out."""
+    commands = rival.prepare(folder, design)
+    run(commands.act, folder)
+
+    def ask() -> None:
+        if wanted := commands.changes(run(commands.ask, folder)):
+            raise CommandError(f"it wants to change something, which is another question: {wanted}")
+
+    return timed(rival.name, ask, runs)
 
 
 def count(design: Design) -> str:
@@ -150,14 +169,13 @@ def count(design: Design) -> str:
 
 def table(results: dict[int, list[Timed]]) -> str:
     """Return all results as a table, with the ratio to holdfast."""
-    lines = [f"{'machines':>8}  {'what':<24} {'median':>8} {'worst':>8} {'ratio':>7}"]
+    lines = [f"{'machines':>8}  {'what':<24} {'median':>8} {'worst':>8} {'ratio':>7} {'cpu here':>8}"]
     for machines, found in results.items():
         base = found[0].median_s
         for each in found:
             ratio = each.median_s / base
-            lines.append(
-                f"{machines:>8}  {each.what:<24} {each.median_s:>6.2f} s {max(each.runs_s):>6.2f} s {ratio:>6.1f}×"
-            )
+            times = f"{each.median_s:>6.2f} s {max(each.runs_s):>6.2f} s {ratio:>6.1f}× {median(each.cpu_s):>6.2f} s"
+            lines.append(f"{machines:>8}  {each.what:<24} {times}")
     return "\n".join(lines)
 
 
@@ -178,7 +196,10 @@ def main() -> int:
     chosen = parser.parse_args()
     if reason := lab_obstacle():
         sys.exit(reason)
-    results = {machines: measure(machines, chosen.runs) for machines in chosen.machines}
+    try:
+        results = {machines: measure(machines, chosen.runs) for machines in chosen.machines}
+    except CommandError as error:
+        sys.exit(str(error))
     sys.stdout.write(f"{table(results)}\n{rivals.absent()}")
     for line in (slow := too_slow(results)):
         say(line)

@@ -57,7 +57,14 @@ ANSIBLE_PLAYBOOK: list[dict[str, Any]] = [
         "gather_facts": False,
         "vars": {"wanted": "{{ (lookup('file', 'wanted.json') | from_json)[inventory_hostname] }}"},
         "tasks": [
-            {"name": "packages", "ansible.builtin.apt": {"name": "{{ wanted.packages }}", "update_cache": False}},
+            {
+                "name": "packages",
+                # Its own Python package must first be installed on the hosts, when it acts for the first time.
+                "ansible.builtin.apt": {
+                    "name": "{{ wanted.packages }}",
+                    "update_cache": "{{ not ansible_check_mode }}",
+                },
+            },
             {
                 "name": "files",
                 "ansible.builtin.copy": {
@@ -155,7 +162,9 @@ def pyinfra_changes(_output: str) -> str:
 def prepare_ansible(folder: Path, design: Design) -> Commands:
     """Write ansible's inventory and playbook."""
     lay_out(folder, design)
-    options = f"ansible_user=root ansible_ssh_private_key_file={folder / KEY}"
+    options = (
+        f"ansible_user=root ansible_python_interpreter=/usr/bin/python3 ansible_ssh_private_key_file={folder / KEY}"
+    )
     lines = [f"{host.name} ansible_host={host.address} {options}" for host in design.spec.hosts]
     (folder / "hosts.ini").write_text("[all]\n" + "\n".join(lines) + "\n")
     (folder / "site.json").write_text(json.dumps(ANSIBLE_PLAYBOOK))

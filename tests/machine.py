@@ -23,7 +23,9 @@ class Machine:
     packages: set[str] = field(default_factory=set)
     running: set[str] = field(default_factory=set)
     others: set[str] = field(default_factory=set)
-    ledger: Data = field(default_factory=lambda: {"files": {}, "units": {}, "owed": {}, "vault": "", "design": ""})
+    ledger: Data = field(
+        default_factory=lambda: {"files": {}, "units": {}, "owed": {}, "archives": [], "vault": "", "design": ""}
+    )
     done: list[str] = field(default_factory=list)
     probes: dict[str, Data] = field(default_factory=dict)
     fails_at: str = ""

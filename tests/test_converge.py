@@ -121,6 +121,7 @@ def test_a_running_cluster_is_changed_one_by_one_with_the_leader_last(lab: Lab) 
 def test_clients_are_drained_around_a_restart(lab: Lab) -> None:
     lab.roles(a="leader", b="replica", c="replica")
     lab.apply()
+    lab.machines["a"].done.clear()
     with pytest.raises(GateError):
         lab.apply(spec(size=11))
     drains = [text for text in lab.machines["a"].done if "drain" in text]
@@ -217,3 +218,18 @@ def test_batches_do_harmless_things_together() -> None:
     (batch,) = batches(design, members, changes, readings)
     assert batch.members == (Member("store", "a"), Member("store", "b"), Member("store", "c"))
     assert not batch.alone
+
+
+def test_a_member_left_drained_by_a_failed_apply_is_put_back_by_the_next(lab: Lab) -> None:
+    lab.roles(a="leader", b="replica", c="replica")
+    lab.apply()
+    lab.machines["b"].probes["store@b/role"] = {"exit_code": 1, "stdout": "", "stderr": "broken release"}
+    lab.machines["b"].running.discard("store.service")
+    lab.roles(c="replica")
+    with pytest.raises(GateError, match="broken release"):
+        lab.apply(spec(size=11))
+    lab.machines["a"].done.clear()
+    lab.roles(b="replica")
+    with pytest.raises(GateError, match="store@a"):
+        lab.apply(spec(size=12))
+    assert "undrain b" in lab.machines["a"].done

@@ -10,7 +10,7 @@ import typer
 from holdfast.cli.common import CLUSTER_FILE, FileOption, Format, OutputOption, emit, open_design, say
 from holdfast.design.design import Design, plain
 from holdfast.lab.lab import Lab, LabPlan, MachinePlan
-from holdfast.runner.vault import FOLDER
+from holdfast.runner.vault import FOLDER, private_folder
 
 
 def register(app: typer.Typer) -> None:
@@ -89,7 +89,7 @@ def lab_of(file: Path, design: Design, bare: bool = False) -> Lab:
 
 def _public_key(path: Path) -> str:
     if not path.exists():
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        private_folder(path.parent)
         key = asyncssh.generate_private_key("ssh-ed25519", comment="holdfast-lab")
         path.touch(mode=0o600)
         path.write_bytes(key.export_private_key("openssh"))

@@ -61,7 +61,7 @@ def _moment(iso: str) -> str:
 def _result(result: str) -> Text:
     if not result:
         return Text("still running, or cut off", "yellow")
-    return Text(clean(result), {"done": "green", "interrupted": "yellow"}.get(result, "red"))
+    return Text(clean(result.splitlines()[0]), {"done": "green", "interrupted": "yellow"}.get(result, "red"))
 
 
 def explain_lines(rows: Iterable[Setting]) -> RenderableType:

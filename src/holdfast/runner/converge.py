@@ -11,7 +11,7 @@ from holdfast.model.parts import Effect, File, Package, Part, Unit, key_of
 from holdfast.model.watch import Reading, State
 from holdfast.runner import agent
 from holdfast.runner.agent import AskError
-from holdfast.runner.drain import drained
+from holdfast.runner.drain import drained, powers, put_back
 from holdfast.runner.fleet import Fleet, look, observe
 from holdfast.runner.gate import observe_only, wait_for
 from holdfast.runner.manifest import to_act
@@ -129,12 +129,20 @@ async def _apply_batch(
     if not batch.alone:
         await _act_on_hosts(site, requests)
         await wait_for(site, batch.members)
+        await _forgive(site, batch, readings)
         return
     (member,) = batch.members
     await hand_over(site, member, "")
     async with drained(site, member):
         await _act_on_hosts(site, requests)
         await wait_for(site, batch.members)
+
+
+async def _forgive(site: Site, batch: Batch, readings: Mapping[Member, Reading]) -> None:
+    """Put members back that an earlier apply took out of use and left so, because they did not become healthy."""
+    # A client that does not run yet, on the first apply, has nothing to forgive.
+    found = (each for member in batch.members for each in powers(site, member))
+    await put_back(site, [each for each in found if _serving(each.client, readings)])
 
 
 def _parts_to_act(design: Design, member: Member, changes: Iterable[Change]) -> list[Part]:

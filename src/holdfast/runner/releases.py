@@ -10,7 +10,7 @@ from pathlib import Path
 
 from holdfast.model.parts import Archive
 from holdfast.runner.site import RunError
-from holdfast.runner.vault import FOLDER
+from holdfast.runner.vault import FOLDER, private_folder
 
 Tree = Iterable[tuple[str, Path, int]]
 KEPT = 5
@@ -31,7 +31,7 @@ class Releases:
         """Store the content of a release under its digest, unless it is there."""
         path = self._path(digest)
         if not path.exists():
-            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            private_folder(path.parent)
             fresh = path.with_suffix(".new")
             fresh.write_bytes(packed(tree()))
             fresh.replace(path)
@@ -64,7 +64,7 @@ class Releases:
         return self.line[-1]
 
     def _write(self, line: tuple[str, ...]) -> None:
-        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        private_folder(self.folder)
         fresh = self.folder / "release.new"
         fresh.write_text(json.dumps({"digest": line[-1], "line": list(line)}) + "\n")
         fresh.replace(self.folder / "release")

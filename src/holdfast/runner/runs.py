@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from holdfast.model.event import Event
-from holdfast.runner.vault import FOLDER
+from holdfast.runner.vault import FOLDER, private_folder
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ class Run:
         begun = datetime.now(UTC)
         base = f"{begun:%Y%m%dT%H%M%S.%f}"[:-3] + f"Z-{verb}-{digest[:12]}"
         self.folder = runs_folder(cluster_file) / base
-        self.folder.mkdir(mode=0o700, parents=True)
+        private_folder(self.folder)
         self.write("run.json", {"begun": begun.isoformat(timespec="milliseconds"), "verb": verb, "digest": digest})
 
     def note(self, event: Event) -> None:

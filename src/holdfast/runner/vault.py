@@ -16,6 +16,7 @@ from holdfast.runner.authority import Pair, good_for, issue, new_authority
 FOLDER = ".holdfast"
 CA = "pki/ca"
 ID = "vault/id"
+CLUSTER = "vault/cluster"
 _ALPHABET = string.ascii_letters + string.digits
 
 
@@ -50,8 +51,13 @@ class Vault:
     def values_for(self, design: Design, now: datetime) -> dict[str, str]:
         """Return all values a design names; what is missing or runs out soon is made anew (in memory).
 
-        Raises VaultError when a file of the user's own cannot be read.
+        Raises VaultError when a file of the user's own cannot be read, or the vault is another cluster's.
         """
+        if self._values.setdefault(CLUSTER, design.spec.name) != design.spec.name:
+            raise VaultError(
+                f"{self.path} belongs to cluster {self._values[CLUSTER]}, not {design.spec.name}: "
+                "keep each cluster file in a folder of its own"
+            )
         for secret in design.secrets():
             self._provide_secret(secret)
         authority = self._authority(design.spec.name, now)
@@ -61,7 +67,11 @@ class Vault:
 
     def hidden(self) -> dict[str, str]:
         """Return value → name of everything that must never be printed (certificates are public)."""
-        return {text: name for name, text in self._values.items() if not name.endswith(".crt") and name != ID}
+        return {
+            text: name
+            for name, text in self._values.items()
+            if not name.endswith(".crt") and name not in (ID, CLUSTER)
+        }
 
     @property
     def changed(self) -> bool:
@@ -72,7 +82,7 @@ class Vault:
         """Write the vault atomically, readable by its owner only."""
         if not self.changed and self.path.exists():
             return
-        self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        private_folder(self.path.parent)
         handle, name = tempfile.mkstemp(dir=self.path.parent)
         try:
             with os.fdopen(handle, "w") as file:
@@ -114,6 +124,13 @@ class Vault:
 
     def _keep(self, name: str, pair: Pair) -> None:
         self._values |= {f"{name}.crt": pair.certificate, f"{name}.key": pair.key}
+
+
+def private_folder(path: Path) -> None:
+    """Make a folder, and those above it that are missing, for its owner only."""
+    for each in (*reversed(path.parents), path):
+        if not each.exists():
+            each.mkdir(mode=0o700)
 
 
 def _read(path: Path) -> str:

@@ -6,9 +6,12 @@ import ssl
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-import httpx
+# Loading the library takes longer than designing a cluster, and only clients from outside need it: no other
+# command waits for it.
+if TYPE_CHECKING:
+    import httpx
 
 
 class NotSentError(Exception):
@@ -48,7 +51,7 @@ class Door(Protocol):
 class _Pool:
     """Open connections that are given up together, as soon as nobody uses them any more."""
 
-    client: httpx.AsyncClient
+    client: "httpx.AsyncClient"
     users: int = 0
     retired: bool = False
 
@@ -86,12 +89,12 @@ class HttpDoor:
             try:
                 async with asyncio.timeout(timeout_s):
                     got = await client.request(method, path, json=data, headers=dict(headers or {}))
-            except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
-                raise NotSentError(_reason(error)) from error
             except TimeoutError as error:
                 raise UnansweredError(f"no answer within {timeout_s:g} s") from error
-            except httpx.HTTPError as error:
-                raise UnansweredError(_reason(error)) from error
+            except Exception as error:
+                if (told := translated(error)) is None:
+                    raise
+                raise told from error
         return Answer(got.status_code, {name.lower(): text for name, text in got.headers.items()}, got.content)
 
     async def close(self) -> None:
@@ -99,7 +102,7 @@ class HttpDoor:
         await self._pool.client.aclose()
 
     @contextlib.asynccontextmanager
-    async def _borrowed(self) -> AsyncIterator[httpx.AsyncClient]:
+    async def _borrowed(self) -> AsyncIterator["httpx.AsyncClient"]:
         pool = self._pool
         pool.users += 1
         try:
@@ -119,6 +122,8 @@ class HttpDoor:
             self._pool = self._new_pool()
 
     def _new_pool(self) -> _Pool:
+        import httpx
+
         # No limit of connections: an open load must never wait for its own earlier requests.
         client = httpx.AsyncClient(
             base_url=self.base_url,
@@ -130,5 +135,11 @@ class HttpDoor:
         return _Pool(client)
 
 
-def _reason(error: Exception) -> str:
-    return str(error) or type(error).__name__
+def translated(error: Exception) -> NotSentError | UnansweredError | None:
+    """Return an error of the HTTP library in our words; None for an error that is not the library's."""
+    import httpx
+
+    reason = str(error) or type(error).__name__
+    if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout):
+        return NotSentError(reason)
+    return UnansweredError(reason) if isinstance(error, httpx.HTTPError) else None

@@ -2,7 +2,7 @@
 
 import re
 
-from holdfast.components.nginx.build import CERTIFICATE, LOCAL_NAME, UNIT
+from holdfast.components.nginx.build import CERTIFICATE, DRAINED, LOCAL_NAME, UNIT
 from holdfast.model.component import Context
 from holdfast.model.watch import Output, Probe, Reading, State
 
@@ -22,7 +22,10 @@ def probes(_context: Context) -> tuple[Probe, ...]:
     # The user's own certificate does not bear our name, so only the handshake is checked here.
     where = ("--insecure", "--resolve", f"{LOCAL_NAME}:443:127.0.0.1")
     argv = ("curl", "--silent", "--show-error", "--fail", "--max-time", "2", *where, url)
-    return (Probe("front", argv, read_front, units=(UNIT,)),)
+    return (
+        Probe("front", argv, read_front, units=(UNIT,)),
+        Probe("drained", ("sh", "-c", f"ls -A {DRAINED} 2>/dev/null; echo listed"), read_drained),
+    )
 
 
 def read_front(output: Output) -> Reading:
@@ -33,3 +36,14 @@ def read_front(output: Output) -> Reading:
     if not active or not totals:
         return Reading(State.UNKNOWN, reason=f"another server answers on port 443 (not what {CERTIFICATE} is for)")
     return Reading(State.OK, facts={"connections": active.group(1), "requests": totals.group(3)})
+
+
+def read_drained(output: Output) -> Reading:
+    """Read which servers an operator or an apply has taken out of use."""
+    *out, last = output.stdout.split() or [""]
+    if last != "listed":
+        return Reading(State.UNKNOWN, reason=output.stderr.strip() or "the servers out of use cannot be listed")
+    if out:
+        names = ", ".join(out)
+        return Reading(State.DEGRADED, reason=f"taken out of use: {names}", facts={"drained": names})
+    return Reading(State.OK)

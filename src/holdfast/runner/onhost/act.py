@@ -28,6 +28,7 @@ from holdfast.runner.onhost.basics import (
 )
 from holdfast.runner.onhost.look import look_user
 
+ARCHIVES_KEPT = 5
 EFFECTS = {"none": 0, "reload": 1, "restart": 2}
 KINDS = ("file", "package", "user", "directory", "archive", "link", "unit", "step")
 
@@ -67,7 +68,7 @@ def act_member(ledger: Data, member: str, of: dict[str, list[Data]]) -> None:
     saved = {part["path"]: snapshot(Path(part["path"])) for part in files}
     write_files(ledger, member, files)
     for part in of["archive"]:
-        unpack(part)
+        unpack(ledger, part)
     try:
         verify(of["unit"] if files else [])
     except Failed:
@@ -161,7 +162,7 @@ def make_directory(part: Data) -> None:
     say(event="done", key=part["key"])
 
 
-def unpack(part: Data) -> None:
+def unpack(ledger: Data, part: Data) -> None:
     """Unpack an archive beside its place, then rename: it is there whole or not at all."""
     path = Path(part["path"])
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -174,7 +175,18 @@ def unpack(part: Data) -> None:
     except BaseException:
         shutil.rmtree(fresh, ignore_errors=True)
         raise
+    ledger["archives"] = [*(each for each in ledger["archives"] if each != part["path"]), part["path"]]
+    forget_archives(ledger)
     say(event="done", key=part["key"])
+
+
+def forget_archives(ledger: Data) -> None:
+    """Remove the oldest archives of ours; never one that a link of ours points to."""
+    linked = {entry["sha256"] for entry in ledger["files"].values()}
+    for path in ledger["archives"][:-ARCHIVES_KEPT]:
+        if link_mark(path) not in linked:
+            shutil.rmtree(path, ignore_errors=True)
+            ledger["archives"].remove(path)
 
 
 def make_link(ledger: Data, member: str, part: Data) -> None:

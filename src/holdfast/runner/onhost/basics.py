@@ -51,7 +51,7 @@ def read_ledger() -> Data:
         found: Data = json.loads(LEDGER.read_text())
     except FileNotFoundError:
         found = {}
-    return {"files": {}, "units": {}, "owed": {}, "vault": "", "design": ""} | found
+    return {"files": {}, "units": {}, "owed": {}, "archives": [], "vault": "", "design": ""} | found
 
 
 def write_ledger(ledger: Data) -> None:
