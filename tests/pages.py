@@ -3,9 +3,10 @@
 import ast
 import inspect
 from collections.abc import Iterator
+from typing import Any
 
 import typer.main
-from typer.core import TyperArgument, TyperCommand, TyperGroup, TyperOption
+from typer.core import TyperArgument, TyperGroup
 
 import house
 from holdfast.cli import app
@@ -28,8 +29,9 @@ EXIT_MEANINGS = {
 }
 
 
-Command = TyperCommand | TyperGroup
-Parameter = TyperArgument | TyperOption
+# The library's own types for these are not public.
+Command = Any
+Parameter = Any
 
 
 def verbs() -> dict[str, Command]:

@@ -129,6 +129,12 @@ def test_cluster_files_in_pages_are_sound(path: Path) -> None:
             make_design(parse(text, house.name(path), lambda _name: "0" * 64))
 
 
+def test_the_readme_shows_the_example_as_it_is() -> None:
+    lines = EXAMPLE.read_text().splitlines(keepends=True)
+    shown = YAML_BLOCK.findall((ROOT / "README.md").read_text())[0]
+    assert shown == "".join(line for line in lines if not line.startswith("#"))
+
+
 # The worked example of CONTRIBUTING.md
 
 

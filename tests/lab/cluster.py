@@ -37,7 +37,9 @@ class LabCluster:
     def __init__(self, folder: Path, spec: str) -> None:
         self.folder = folder
         self.file = folder / "cluster.yaml"
+        self.spec = spec
         self.file.write_text(spec)
+        self.failures_mended = 0
 
     @cached_property
     def lab(self) -> Lab:
@@ -152,6 +154,12 @@ class LabCluster:
         for host in hosts:
             self.holdfast("lab", "power", switch, host, timeout_s=120)
 
+    def mend(self) -> None:
+        """Bring everything back to the first spec: power, files, services."""
+        self.file.write_text(self.spec)
+        self.holdfast("lab", "up", expect=None)
+        self.holdfast("apply", "-y", expect=None)
+
     def customers(self, reads_per_s: float = 20.0, writes_per_s: float = 10.0) -> Customers:
         """Return customers that are not yet in the shop: a context manager."""
         return Customers(f"https://{self.vip}", self.authority, reads_per_s, writes_per_s)
@@ -222,7 +230,10 @@ def shared_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LabClus
 
 
 @pytest.fixture
-def cluster(shared_cluster: LabCluster) -> LabCluster:
-    """The shared cluster, healthy; a test that finds it sick fails with its status."""
+def cluster(shared_cluster: LabCluster, request: pytest.FixtureRequest) -> LabCluster:
+    """The shared cluster, healthy. What a failed test has broken is mended first: the others shall speak for themselves."""
+    if request.session.testsfailed > shared_cluster.failures_mended:
+        shared_cluster.failures_mended = request.session.testsfailed
+        shared_cluster.mend()
     shared_cluster.ready()
     return shared_cluster
