@@ -26,6 +26,8 @@ from holdfast.lab.lab import lab_obstacle
 
 ROOT = Path(__file__).resolve().parent.parent
 HOLDFAST = (sys.executable, "-m", "holdfast")
+# For making a cluster, and for a rival that acts for the first time.
+PATIENCE_S = 1200.0
 LIMITS_S = {3: 1.0, 9: 2.0}
 THREE = """\
 name: bench3
@@ -83,9 +85,14 @@ def say(text: str) -> None:
 
 
 def run(argv: Sequence[str], folder: Path) -> str:
-    """Run a command and return what it printed. Raises CommandError."""
-    environment = {**os.environ, **rivals.ENVIRONMENT}
-    done = subprocess.run(argv, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    """Run a command and return what it printed. Raises CommandError when it fails or takes too long."""
+    environment = {**os.environ, **rivals.ENVIRONMENT, "ANSIBLE_HOME": str(folder / "ansible")}
+    try:
+        done = subprocess.run(
+            argv, cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=PATIENCE_S
+        )
+    except subprocess.TimeoutExpired:
+        raise CommandError(f"{' '.join(argv)} took longer than {PATIENCE_S:g} s") from None
     if done.returncode:
         raise CommandError(f"{' '.join(argv)} failed ({done.returncode}):\n{(done.stdout + done.stderr)[-3000:]}")
     return done.stdout

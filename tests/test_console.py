@@ -50,7 +50,7 @@ def test_status_tells_problems_last_and_violations_after_everything() -> None:
     assert trouble == (
         "  ▲ store@b  degraded  lags by 40 MB\n"
         "  ✖ host c   down      host unreachable: timed out\n"
-        "  → store@b: holdfast plan says whether the machine differs from the design; holdfast apply repairs that\n"
+        "  → store@b: holdfast status --watch\n"
         "  → host c: see to its power and network (in the lab: holdfast lab power on c)\n"
         "\n"
         " SAFETY VIOLATED \n"

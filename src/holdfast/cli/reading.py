@@ -29,6 +29,7 @@ from holdfast.cli.common import (
 from holdfast.console.svg import topology_svg
 from holdfast.console.tables import explain_lines, findings_lines, history_lines, plan_lines, status_lines
 from holdfast.console.topology import topology_text
+from holdfast.console.words import counted
 from holdfast.design import judge
 from holdfast.design.design import foresee, plain
 from holdfast.design.explain import as_json
@@ -80,9 +81,8 @@ def check(
     if output is Format.TEXT and show_all:
         show(explain_lines(rows))
     emit(output, data, findings_lines(found))
-    say(
-        f"{file}: cluster {spec.name}, design {design.name}, {len(design.members)} members on {len(spec.hosts)} hosts"
-    )
+    size = f"{counted(len(design.members), 'member')} on {counted(len(spec.hosts), 'host')}"
+    say(f"{file}: cluster {spec.name}, design {design.name}, {size}")
 
 
 def render(folder: Path, file: FileOption = CLUSTER_FILE) -> None:

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.text import Text
@@ -126,7 +126,10 @@ def problems(status: Status) -> tuple[Problem, ...]:
     for member, reading in status.members:
         by_host.setdefault(member.host, {})[member] = reading
     found = [each for host, readings in sorted(by_host.items()) for each in _problems_on(host, readings)]
-    return tuple(sorted(found, key=lambda each: by_urgency(each.state)))
+    silent = any(each.subject.startswith(_HOST) for each in found)
+    # While a host is away the others sort themselves out: looking again is what helps, not an apply.
+    told = [replace(each, remedy=_WATCH) if silent and not each.subject.startswith(_HOST) else each for each in found]
+    return tuple(sorted(told, key=lambda each: by_urgency(each.state)))
 
 
 def _problems_on(host: str, readings: Mapping[Member, Reading]) -> tuple[Problem, ...]:
@@ -143,9 +146,10 @@ def _problems_on(host: str, readings: Mapping[Member, Reading]) -> tuple[Problem
 
 def _silent(host: str, state: State, reason: str) -> Problem:
     remedy = f"see to its power and network (in the lab: holdfast lab power on {host})"
-    return Problem(f"host {host}", state, clean(reason), remedy if state is not State.STARTING else _WATCH)
+    return Problem(f"{_HOST}{host}", state, clean(reason), remedy if state is not State.STARTING else _WATCH)
 
 
+_HOST = "host "
 _WATCH = "holdfast status --watch"
 _COMPARE = "holdfast plan says whether the machine differs from the design; holdfast apply repairs that"
 
