@@ -191,3 +191,23 @@ def test_nothing_but_the_standard_library_is_sent() -> None:
             assert "import holdfast" not in source, name
             foreign = [line for line in source.splitlines() if line.startswith("from holdfast.")]
             assert all(line.startswith("from holdfast.runner.onhost.") for line in foreign), name
+
+
+def test_a_unit_is_ours_from_its_first_start_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ledger: Path
+) -> None:
+    monkeypatch.undo()
+    monkeypatch.setattr(basics, "LEDGER", ledger)
+    asked: list[list[str]] = []
+    down = {"ActiveState": "inactive", "UnitFileState": "disabled"}
+    monkeypatch.setattr(act, "unit_states", lambda names: dict.fromkeys(names, down))
+
+    def remember(argv: list[str], _timeout_s: float = 0) -> Data:
+        asked.append(argv)
+        return {"exit_code": 0}
+
+    monkeypatch.setattr(act, "must", remember)
+    monkeypatch.setattr(act, "run", remember)
+    acted({"kind": "unit", "key": "unit:x.service", "name": "x.service", "running": True, "verify": []})
+    assert json.loads(ledger.read_text())["units"] == {"x.service": {"member": "x@a"}}
+    assert [argv[1] for argv in asked] == ["enable", "reset-failed", "start"]

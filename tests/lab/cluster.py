@@ -231,7 +231,7 @@ def shared_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LabClus
 
 @pytest.fixture
 def cluster(shared_cluster: LabCluster, request: pytest.FixtureRequest) -> LabCluster:
-    """The shared cluster, healthy. What a failed test has broken is mended first: the others shall speak for themselves."""
+    """The shared cluster, healthy: what a failed test has broken is mended before the next one."""
     if request.session.testsfailed > shared_cluster.failures_mended:
         shared_cluster.failures_mended = request.session.testsfailed
         shared_cluster.mend()

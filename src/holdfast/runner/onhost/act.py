@@ -79,6 +79,7 @@ def act_member(ledger: Data, member: str, of: dict[str, list[Data]]) -> None:
     for part in of["link"]:
         make_link(ledger, member, part)
     settle_units(ledger, member, of["unit"], bool(files))
+    write_ledger(ledger)
     for part in of["step"]:
         do_step(part)
 
@@ -234,8 +235,8 @@ def settle_units(ledger: Data, member: str, units: list[Data], changed: bool) ->
         ledger["owed"].pop(name, None)
     for part in units:
         if part["running"]:
-            settle(ledger, part["name"], ledger["owed"].get(part["name"], "none"))
             ledger["units"][part["name"]] = {"member": member}
+            settle(ledger, part["name"], ledger["owed"].get(part["name"], "none"))
         else:
             must(["systemctl", "disable", "--now", "--quiet", "--", part["name"]], 90)
         say(event="done", key=part["key"])
