@@ -29,6 +29,9 @@ class Machine:
     done: list[str] = field(default_factory=list)
     probes: dict[str, Data] = field(default_factory=dict)
     fails_at: str = ""
+    # Doing the part of this key leaves a restart of the unit owed; while one is owed, probes say so and fail.
+    owes_after: dict[str, str] = field(default_factory=dict)
+    waits_while_owed: dict[str, str] = field(default_factory=dict)
 
     def wire(self) -> FakeWire:
         """An open wire to this machine."""
@@ -86,6 +89,10 @@ class Machine:
 
     def _do(self, member: str, part: Data) -> None:
         self.done.append(part["key"])
+        if part["key"] in self.owes_after:
+            self.ledger["owed"][self.owes_after[part["key"]]] = "restart"
+        elif part["kind"] == "unit":
+            self.ledger["owed"].pop(part["name"], None)
         if part["kind"] == "file":
             self.files[part["path"]] = part["content"]
             self.ledger["files"][part["path"]] = {"sha256": self._digest(part["path"]), "member": member}
@@ -100,6 +107,10 @@ class Machine:
     def _observe(self, request: Data) -> list[Data]:
         healthy = {"exit_code": 0, "stdout": "", "stderr": ""}
         answer = {probe["key"]: self.probes.get(probe["key"], healthy) for probe in request["probes"]}
+        if self.ledger["owed"]:
+            answer |= {
+                key: {"exit_code": 1, "stdout": "", "stderr": why} for key, why in self.waits_while_owed.items()
+            }
         return [{"event": "answer", "answer": answer}]
 
     def _hold(self, request: Data) -> list[Data]:

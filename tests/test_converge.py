@@ -8,13 +8,12 @@ import pytest
 
 from holdfast.design.design import make_design
 from holdfast.model.event import Event
-from holdfast.model.member import Member
 from holdfast.model.parts import Effect
 from holdfast.model.spec import Spec
 from holdfast.model.watch import Reading, State
 from holdfast.runner.cluster import Cluster, StaleError
-from holdfast.runner.converge import batches
-from holdfast.runner.plan import Plan, saved_plan
+from holdfast.runner.converge import split
+from holdfast.runner.plan import Change, Plan, saved_plan
 from holdfast.runner.runs import past_runs
 from holdfast.runner.site import GateError, RunError
 from holdfast.runner.vault import Vault
@@ -209,15 +208,31 @@ def test_a_machine_that_is_down_is_named_and_nothing_is_changed(lab: Lab) -> Non
     assert not lab.machines["a"].files
 
 
-def test_batches_do_harmless_things_together() -> None:
+def test_harmless_things_are_done_together_and_the_leader_is_touched_last(tmp_path: Path) -> None:
+    lab = Lab(tmp_path)
     design = make_design(spec(), TOYS)
-    members = design.of("store")
-    readings = {member: Reading(State.UNKNOWN) for member in members}
-    lab = Lab(Path("unused"))
-    changes = {member: tuple(c for c in lab.plan().changes if c.member == member) for member in members}
-    (batch,) = batches(design, members, changes, readings)
-    assert batch.members == (Member("store", "a"), Member("store", "b"), Member("store", "c"))
-    assert not batch.alone
+    a, b, c = members = design.of("store")
+    fresh = {member: tuple(each for each in lab.plan().changes if each.member == member) for member in members}
+    nothing = {member: Reading(State.UNKNOWN) for member in members}
+    assert split(design, members, fresh, nothing) == ((a, b, c), ())
+    restart = {member: (Change(member, "file:/x", "~", Effect.RESTART, "x"),) for member in members}
+    led = {a: Reading(State.OK, "leader"), b: Reading(State.OK, "replica"), c: Reading(State.DOWN)}
+    assert split(design, members, restart, led) == ((c,), (b, a))
+
+
+def test_a_change_that_brings_another_about_is_followed_to_its_end(lab: Lab) -> None:
+    """As when a parameter is written together, and then every member waits for its own restart."""
+    lab.roles(a="replica", b="replica", c="replica")
+    lab.apply()
+    for machine in lab.machines.values():
+        machine.others.discard("step:seed")
+        machine.owes_after["step:seed"] = "store.service"
+        machine.waits_while_owed[f"store@{machine.name}/role"] = "waits for a restart"
+    lab.told.clear()
+    lab.apply()
+    order = [text for text in lab.told if text.startswith("changing")]
+    assert order == ["changing store@a, store@b, store@c", "changing store@a", "changing store@b", "changing store@c"]
+    assert lab.plan().empty
 
 
 def test_a_member_left_drained_by_a_failed_apply_is_put_back_by_the_next(lab: Lab) -> None:

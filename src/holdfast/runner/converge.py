@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from holdfast.design.design import Design
@@ -16,19 +15,11 @@ from holdfast.runner.fleet import Fleet, look, observe
 from holdfast.runner.gate import observe_only, wait_for
 from holdfast.runner.manifest import to_act
 from holdfast.runner.plan import Change, Plan, Sight, make_plan, member_changes
-from holdfast.runner.site import RunError, Site
+from holdfast.runner.site import GateError, RunError, Site
 from holdfast.wire.base import Wire, WireError
 
 # A stage that still wants changes after so many rounds never will be content.
 ROUNDS = 5
-
-
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """Members that are acted on at the same time; ``alone``: one that is interrupted, behind its own gate."""
-
-    members: tuple[Member, ...]
-    alone: bool = False
 
 
 async def apply(site: Site, plan: Plan) -> None:
@@ -62,15 +53,37 @@ async def _prepare(site: Site, plan: Plan) -> None:
 
 
 async def _apply_stage(site: Site, stage: Sequence[str], readings: Mapping[Member, Reading]) -> None:
+    """Make the changes of a stage in rounds, looking anew each time: one change may bring another about.
+
+    (A parameter that is written needs a restart, and only the engine knows.) What interrupts nobody goes first.
+    """
     members = tuple(member for name in stage for member in site.design.of(name) if member.host in site.fleet.wires)
+    touched: dict[Member, None] = {}
     for _ in range(ROUNDS):
         changes = await _stage_changes(site, members)
         if not changes:
+            await _pass_gate(site, tuple(touched), readings)
             return
-        for batch in batches(site.design, members, changes, readings):
-            await _apply_batch(site, batch, changes, readings)
+        together, alone = split(site.design, members, changes, readings)
+        touched |= dict.fromkeys(together)
+        if together:
+            await _change_together(site, together, changes)
+            continue
+        # Nobody is interrupted while one that was just changed is sick.
+        await _pass_gate(site, tuple(member for member in touched if member not in changes), readings)
+        for member in alone:
+            await _change_alone(site, member, changes[member])
     left = "; ".join(change.what for own in changes.values() for change in own)
-    raise RunError(f"{', '.join(stage)} wants changes again and again: {left}")
+    raise GateError(f"{', '.join(stage)} wants changes again and again: {left}")
+
+
+async def _pass_gate(site: Site, touched: tuple[Member, ...], readings: Mapping[Member, Reading]) -> None:
+    """Wait until changed members are healthy; put back what an earlier apply that failed left out of use."""
+    if touched:
+        await wait_for(site, touched)
+        # A client that did not run before, on the first apply, has nothing to forgive.
+        found = (each for member in touched for each in powers(site, member))
+        await put_back(site, [each for each in found if _serving(each.client, readings)])
 
 
 async def _stage_changes(site: Site, members: tuple[Member, ...]) -> dict[Member, tuple[Change, ...]]:
@@ -89,19 +102,17 @@ async def _look_at(site: Site, members: tuple[Member, ...]) -> dict[str, Sight]:
     return sights
 
 
-def batches(
+def split(
     design: Design,
     members: Iterable[Member],
     changes: Mapping[Member, tuple[Change, ...]],
     readings: Mapping[Member, Reading],
-) -> tuple[Batch, ...]:
-    """Decide what is done together: everything that interrupts nobody, then one member at a time, leader last."""
+) -> tuple[tuple[Member, ...], tuple[Member, ...]]:
+    """Decide what is done together, as it interrupts nobody, and what one by one, the leader last."""
     touched = [member for member in members if member in changes]
-    alone = [member for member in touched if _interrupts(changes[member]) and _serving(member, readings)]
+    alone = {member for member in touched if _interrupts(changes[member]) and _serving(member, readings)}
     together = tuple(member for member in touched if member not in alone)
-    alone.sort(key=lambda member: (_leads(design, member, readings), member))
-    quick = (Batch(together),) if together else ()
-    return quick + tuple(Batch((member,), alone=True) for member in alone)
+    return together, tuple(sorted(alone, key=lambda member: (_leads(design, member, readings), member)))
 
 
 def _interrupts(changes: Iterable[Change]) -> bool:
@@ -116,33 +127,22 @@ def _leads(design: Design, member: Member, readings: Mapping[Member, Reading]) -
     return member in readings and readings[member].role in design.components[member.component].lead_roles
 
 
-async def _apply_batch(
-    site: Site,
-    batch: Batch,
-    changes: Mapping[Member, tuple[Change, ...]],
-    readings: Mapping[Member, Reading],
+async def _change_together(
+    site: Site, members: tuple[Member, ...], changes: Mapping[Member, tuple[Change, ...]]
 ) -> None:
-    site.say(f"changing {', '.join(member.name for member in batch.members)}")
+    site.say(f"changing {', '.join(member.name for member in members)}")
     requests: dict[str, list[tuple[Member, list[Part]]]] = {}
-    for member in batch.members:
+    for member in members:
         requests.setdefault(member.host, []).append((member, _parts_to_act(site.design, member, changes[member])))
-    if not batch.alone:
-        await _act_on_hosts(site, requests)
-        await wait_for(site, batch.members)
-        await _forgive(site, batch, readings)
-        return
-    (member,) = batch.members
+    await _act_on_hosts(site, requests)
+
+
+async def _change_alone(site: Site, member: Member, changes: Iterable[Change]) -> None:
+    site.say(f"changing {member.name}")
     await hand_over(site, member, "")
     async with drained(site, member):
-        await _act_on_hosts(site, requests)
-        await wait_for(site, batch.members)
-
-
-async def _forgive(site: Site, batch: Batch, readings: Mapping[Member, Reading]) -> None:
-    """Put members back that an earlier apply took out of use and left so, because they did not become healthy."""
-    # A client that does not run yet, on the first apply, has nothing to forgive.
-    found = (each for member in batch.members for each in powers(site, member))
-    await put_back(site, [each for each in found if _serving(each.client, readings)])
+        await _act_on_hosts(site, {member.host: [(member, _parts_to_act(site.design, member, changes))]})
+        await wait_for(site, (member,))
 
 
 def _parts_to_act(design: Design, member: Member, changes: Iterable[Change]) -> list[Part]:
