@@ -204,7 +204,7 @@ _EDITS = st.lists(
     st.tuples(
         st.integers(0, len(EXAMPLE)),
         st.integers(0, 3),
-        st.sampled_from([*"\t \n:[{}]#'-~9\0é", "", "&a ", "*a", "\"\\"]),
+        st.sampled_from([*"\t \n:[{}]#'-~9\0é", "", "&a ", "*a", '"\\']),
     ),
     min_size=1,
     max_size=4,

@@ -27,7 +27,7 @@ def _store_parts(context: Context) -> tuple[Part, ...]:
         File("/etc/store.conf", text, unit="store.service", effect=Effect.RESTART),
         File("/etc/store.key", value(f"pki/{context.host.name}.key"), mode=0o600, sensitive=True),
         Unit("store.service"),
-        Step("seed", ("seed",), ("seeded",)),
+        Step("seed", ("seed",), ("seeded",), brings=Effect.RESTART),
     )
 
 

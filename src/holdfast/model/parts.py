@@ -102,13 +102,17 @@ class Unit:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A command that brings a state about; ``unless`` exits 0 when the state is there already."""
+    """A command that brings a state about; ``unless`` exits 0 when the state is there already.
+
+    ``brings``: the effect of a later step that this one may make necessary; plans show it beforehand.
+    """
 
     name: str
     argv: tuple[str, ...]
     unless: tuple[str, ...]
     effect: Effect = Effect.NONE
     timeout_s: float = 60.0
+    brings: Effect = Effect.NONE
 
 
 @dataclass(frozen=True, slots=True)

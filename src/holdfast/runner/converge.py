@@ -10,7 +10,7 @@ from holdfast.model.parts import Effect, File, Package, Part, Unit, key_of
 from holdfast.model.watch import Reading, State
 from holdfast.runner import agent
 from holdfast.runner.agent import AskError
-from holdfast.runner.drain import drained, powers, put_back
+from holdfast.runner.drain import drained
 from holdfast.runner.fleet import Fleet, look, observe
 from holdfast.runner.gate import observe_only, wait_for
 from holdfast.runner.manifest import to_act
@@ -62,7 +62,7 @@ async def _apply_stage(site: Site, stage: Sequence[str], readings: Mapping[Membe
     for _ in range(ROUNDS):
         changes = await _stage_changes(site, members)
         if not changes:
-            await _pass_gate(site, tuple(touched), readings)
+            await wait_for(site, touched)
             return
         together, alone = split(site.design, members, changes, readings)
         touched |= dict.fromkeys(together)
@@ -70,20 +70,11 @@ async def _apply_stage(site: Site, stage: Sequence[str], readings: Mapping[Membe
             await _change_together(site, together, changes)
             continue
         # Nobody is interrupted while one that was just changed is sick.
-        await _pass_gate(site, tuple(member for member in touched if member not in changes), readings)
+        await wait_for(site, (member for member in touched if member not in changes))
         for member in alone:
             await _change_alone(site, member, changes[member])
     left = "; ".join(change.what for own in changes.values() for change in own)
     raise GateError(f"{', '.join(stage)} wants changes again and again: {left}")
-
-
-async def _pass_gate(site: Site, touched: tuple[Member, ...], readings: Mapping[Member, Reading]) -> None:
-    """Wait until changed members are healthy; put back what an earlier apply that failed left out of use."""
-    if touched:
-        await wait_for(site, touched)
-        # A client that did not run before, on the first apply, has nothing to forgive.
-        found = (each for member in touched for each in powers(site, member))
-        await put_back(site, [each for each in found if _serving(each.client, readings)])
 
 
 async def _stage_changes(site: Site, members: tuple[Member, ...]) -> dict[Member, tuple[Change, ...]]:

@@ -1,7 +1,7 @@
 """Draining: clients stop using a member before it is touched, and use it again afterwards."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -37,11 +37,6 @@ async def drained(site: Site, member: Member) -> AsyncIterator[None]:
         await asyncio.gather(*(_run(site, each.client, each.drain.out) for each in found))
         await asyncio.sleep(max(each.drain.settle_s for each in found))
     yield
-    await put_back(site, found)
-
-
-async def put_back(site: Site, found: Iterable[Power]) -> None:
-    """Let clients use members again. Raises RunError."""
     await asyncio.gather(*(_run(site, each.client, each.drain.back) for each in found))
 
 

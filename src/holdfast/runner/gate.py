@@ -22,6 +22,8 @@ def healthy(_member: Member, reading: Reading) -> bool:
 async def wait_for(site: Site, members: Iterable[Member], condition: Condition = healthy) -> dict[Member, Reading]:
     """Wait until all members meet a condition. Raises GateError with the reason and the last journal lines."""
     watched = tuple(members)
+    if not watched:
+        return {}
     begun = time.monotonic()
     shown = ""
     while True:

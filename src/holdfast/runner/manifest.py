@@ -6,7 +6,7 @@ from dataclasses import asdict
 from hashlib import sha256
 from typing import Any
 
-from holdfast.model.parts import Archive, Certificate, File, Part, Secret, key_of, put_values
+from holdfast.model.parts import Archive, Certificate, Effect, File, Part, Secret, key_of, put_values
 
 Data = dict[str, Any]
 Pack = Callable[[Archive], bytes]
@@ -38,9 +38,7 @@ def to_act(part: Part, values: Mapping[str, str], pack: Pack) -> Data:
 
 def _base(part: Part) -> Data:
     data = {"kind": type(part).__name__.lower(), "key": key_of(part)} | asdict(part)
-    if "effect" in data:
-        data["effect"] = data["effect"].word
-    return data
+    return data | {name: each.word for name, each in data.items() if isinstance(each, Effect)}
 
 
 def content(file: File, values: Mapping[str, str]) -> str:

@@ -86,7 +86,9 @@ def make_plan(
         notes += refused
         changes += gone
         for member in design.on(host):
-            changes += member_changes(member, design.parts[member], sights[host], hidden)
+            parts = {key_of(part): part for part in design.parts[member]}
+            own = member_changes(member, parts.values(), sights[host], hidden)
+            changes += [_foretold(change, parts.get(change.key), sights[host]) for change in own]
     ordered = sorted(changes, key=lambda change: _stage(design, change))
     return Plan(design.spec.name, design.digest, tuple(ordered), tuple(notes), unreachable)
 
@@ -123,16 +125,28 @@ def _change(member: Member, part: Part, sight: Sight, hidden: Mapping[str, str])
     words = sentence(part) + (f" ({state['why']})" if state.get("why") else "")
     diff = _diff(part, state, hidden) if isinstance(part, File) else ""
     return Change(
-        member, key_of(part), "+" if absent else "~", _effect(part, sight), words, diff, _drifted(part, sight)
+        member, key_of(part), "+" if absent else "~", _effect(member, part, sight), words, diff, _drifted(part, sight)
     )
 
 
-def _effect(part: Part, sight: Sight) -> Effect:
+def _effect(member: Member, part: Part, sight: Sight) -> Effect:
     # A unit that does not run cannot be interrupted.
     if isinstance(part, (File, Link)) and part.unit:
         unit = sight.states.get(f"unit:{part.unit}", {"state": "same"})
         return part.effect if unit["state"] == "same" or unit.get("active") else Effect.NONE
-    return part.effect if isinstance(part, Step) else Effect.NONE
+    return part.effect if isinstance(part, Step) and _runs(member, sight) else Effect.NONE
+
+
+def _foretold(change: Change, part: Part | None, sight: Sight) -> Change:
+    """Return a change with the effect that it may bring about later in the same apply."""
+    if not isinstance(part, Step) or part.brings <= change.effect or not _runs(change.member, sight):
+        return change
+    return replace(change, effect=part.brings, what=f"{change.what}; may bring a {part.brings.word}, one by one")
+
+
+def _runs(member: Member, sight: Sight) -> bool:
+    units = (name for name, entry in sight.ledger["units"].items() if entry["member"] == member.name)
+    return any(sight.states.get(f"unit:{name}", {}).get("state") == "same" for name in units)
 
 
 def _drifted(part: Part, sight: Sight) -> bool:

@@ -5,7 +5,7 @@ from itertools import combinations
 
 from holdfast.components.nginx.spec import NginxOptions
 from holdfast.model.component import Context, Declaration, Drain, Need, Offer, Tie
-from holdfast.model.parts import Certificate, Effect, File, Package, Part, Secret, Unit, value
+from holdfast.model.parts import Certificate, Effect, File, Package, Part, Secret, Step, Unit, value
 from holdfast.model.spec import Host, Spec
 from holdfast.model.templates import render
 
@@ -54,6 +54,8 @@ def build(context: Context) -> tuple[Part, ...]:
         ),
         Unit(UNIT, verify=("/usr/sbin/nginx", "-t", "-q")),
         *_health_checks(context),
+        # An apply that was cut off may have left a server out of use; the next one puts it back first.
+        Step("all servers in use", (DRAIN, "back-all"), (DRAIN, "none-out")),
     )
 
 

@@ -204,6 +204,7 @@ def _steps(context: Context) -> tuple[Part, ...]:
             (member, url, "configure", DYNAMIC),
             (check, "is-configured", url, DYNAMIC),
             timeout_s=200.0,
+            brings=Effect.RESTART,
         ),
         Step(
             "parameters in use", (member, url, "restart"), (check, "is-current", url), Effect.RESTART, timeout_s=120.0
