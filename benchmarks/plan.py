@@ -84,8 +84,8 @@ def say(text: str) -> None:
     sys.stderr.write(f"{text}\n")
 
 
-def run(argv: Sequence[str], folder: Path) -> str:
-    """Run a command and return what it printed. Raises CommandError when it fails or takes too long."""
+def run(argv: Sequence[str], folder: Path) -> subprocess.CompletedProcess[str]:
+    """Run a command to its end. Raises CommandError when it fails or takes too long."""
     environment = {**os.environ, **rivals.ENVIRONMENT, "ANSIBLE_HOME": str(folder / "ansible")}
     try:
         done = subprocess.run(
@@ -95,7 +95,7 @@ def run(argv: Sequence[str], folder: Path) -> str:
         raise CommandError(f"{' '.join(argv)} took longer than {PATIENCE_S:g} s") from None
     if done.returncode:
         raise CommandError(f"{' '.join(argv)} failed ({done.returncode}):\n{(done.stdout + done.stderr)[-3000:]}")
-    return done.stdout
+    return done
 
 
 def timed(what: str, act: Callable[[], None], runs: int) -> Timed:
@@ -137,7 +137,7 @@ def cluster(machines: int) -> Iterator[Path]:
 
 def plan(folder: Path) -> None:
     """Make a plan; it must be whole and empty."""
-    found = json.loads(run([*HOLDFAST, "plan", "--output", "json"], folder))
+    found = json.loads(run([*HOLDFAST, "plan", "--output", "json"], folder).stdout)
     if found["changes"] or found["unreachable"]:
         raise CommandError(f"the plan should be empty: {json.dumps(found)[:2000]}")
 
@@ -162,7 +162,9 @@ def measure_rival(rival: rivals.Rival, folder: Path, design: Design, runs: int) 
     run(commands.act, folder)
 
     def ask() -> None:
-        if wanted := commands.changes(run(commands.ask, folder)):
+        answer = run(commands.ask, folder)
+        # One of them tells its results on standard error.
+        if wanted := commands.changes(answer.stdout + answer.stderr):
             raise CommandError(f"it wants to change something, which is another question: {wanted}")
 
     return timed(rival.name, ask, runs)

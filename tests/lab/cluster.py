@@ -160,7 +160,7 @@ class LabCluster:
         self.holdfast("lab", "up", expect=None)
         self.holdfast("apply", "-y", expect=None)
 
-    def customers(self, reads_per_s: float = 20.0, writes_per_s: float = 10.0) -> Customers:
+    def customers(self, reads_per_s: float = 20.0, writes_per_s: float = 5.0) -> Customers:
         """Return customers that are not yet in the shop: a context manager."""
         return Customers(f"https://{self.vip}", self.authority, reads_per_s, writes_per_s)
 

@@ -11,7 +11,7 @@ from lab.figures import Measured
 pytestmark = pytest.mark.lab
 
 BANNER = "examples/shop/shop/templates/base.html"
-READS_PER_S, WRITES_PER_S = 60.0, 20.0
+READS_PER_S, WRITES_PER_S = 40.0, 10.0
 
 
 def paint(cluster: LabCluster, mark: str) -> None:

@@ -26,17 +26,21 @@ def installed_packages() -> set[str]:
 def answer(request: Data) -> Data:
     """Return the state of every part, files of the ledger that no part names, and the ledger itself."""
     ledger, parts = read_ledger(), request["parts"]
-    facts = {
-        "packages": installed_packages(),
-        "units": unit_states([part["name"] for part in parts if part["kind"] == "unit"]),
-    }
-    wanted = {part.get("path") for part in parts if part["kind"] in ("file", "link")}
-    extra = {path: digest_of(Path(path)) for path in ledger["files"] if path not in wanted}
-    steps = [part for part in parts if part["kind"] == "step"]
-    states = {part["key"]: LOOKS[part["kind"]](part, facts) for part in parts if part["kind"] != "step"}
-    # Steps ask running engines: side by side, for most of the time is waiting.
+    of: dict[str, list[Data]] = {}
+    for part in parts:
+        of.setdefault(part["kind"], []).append(part)
+    # systemd and the engines are asked side by side while files are read: most of that time is waiting.
     with ThreadPoolExecutor(max_workers=8) as pool:
-        states |= dict(zip((part["key"] for part in steps), pool.map(look_step, steps), strict=True))
+        units = pool.submit(unit_states, [part["name"] for part in of.get("unit", [])])
+        steps = [(part["key"], pool.submit(look_step, part)) for part in of.pop("step", [])]
+        facts: Data = {"packages": installed_packages()}
+        wanted = {part.get("path") for part in parts if part["kind"] in ("file", "link")}
+        extra = {path: digest_of(Path(path)) for path in ledger["files"] if path not in wanted}
+        still = [part for kind, own in of.items() if kind != "unit" for part in own]
+        states = {part["key"]: LOOKS[part["kind"]](part, facts) for part in still}
+        facts["units"] = units.result()
+    states |= {part["key"]: look_unit(part, facts) for part in of.get("unit", [])}
+    states |= {key: asked.result() for key, asked in steps}
     states = {key: {"state": "same"} | found for key, found in states.items()}
     return {"states": states, "extra": extra, "ledger": ledger}
 
@@ -144,5 +148,4 @@ LOOKS = {
     "file": look_file,
     "archive": look_archive,
     "link": look_link,
-    "unit": look_unit,
 }
