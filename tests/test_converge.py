@@ -2,13 +2,14 @@
 
 import asyncio
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from holdfast.design.design import make_design
 from holdfast.model.event import Event
-from holdfast.model.parts import Effect
+from holdfast.model.parts import Effect, Step
 from holdfast.model.spec import Spec
 from holdfast.model.watch import Reading, State
 from holdfast.runner.cluster import Cluster, StaleError
@@ -30,6 +31,7 @@ class Lab:
         self.machines = {name: Machine(name) for name in "abc"}
         self.down: set[str] = set()
         self.told: list[str] = []
+        self.toys = TOYS
 
     def roles(self, **roles: str) -> None:
         for host, role in roles.items():
@@ -44,7 +46,7 @@ class Lab:
         def tell(event: Event) -> None:
             self.told.append(event.text)
 
-        design = make_design(wanted or spec(), TOYS)
+        design = make_design(wanted or spec(), self.toys)
         return Cluster(self.file, design, Vault.beside(self.file), connect, tell, gate_timeout_s)
 
     def plan(self, wanted: Spec | None = None) -> Plan:
@@ -255,3 +257,16 @@ def test_a_sick_member_keeps_the_others_from_being_interrupted(lab: Lab) -> None
     with pytest.raises(GateError, match="broken"):
         lab.apply(spec(size=11))
     assert [text for text in lab.told if text.startswith("changing")] == ["changing store@b"]
+
+
+def test_a_step_that_reads_a_changed_file_is_planned_too(tmp_path: Path) -> None:
+    step = Step("load", ("load", "/etc/web.conf"), ("loaded", "/etc/web.conf"), brings=Effect.RESTART)
+    loading = replace(TOYS["web"], build=lambda context: (*TOYS["web"].build(context), step))
+    lab = Lab(tmp_path)
+    lab.toys = TOYS | {"web": loading}
+    lab.apply()
+    assert lab.plan().empty
+    lab.machines["a"].files["/etc/web.conf"] = "other"
+    changes = {change.key: change for change in lab.plan().changes}
+    assert changes["step:load"].effect is Effect.RESTART
+    assert "its input /etc/web.conf changes" in changes["step:load"].what

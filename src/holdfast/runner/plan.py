@@ -88,6 +88,7 @@ def make_plan(
         for member in design.on(host):
             parts = {key_of(part): part for part in design.parts[member]}
             own = member_changes(member, parts.values(), sights[host], hidden)
+            own += _followers(member, parts.values(), own)
             changes += [_foretold(change, parts.get(change.key), sights[host]) for change in own]
     ordered = sorted(changes, key=lambda change: _stage(design, change))
     return Plan(design.spec.name, design.digest, tuple(ordered), tuple(notes), unreachable)
@@ -135,6 +136,17 @@ def _effect(member: Member, part: Part, sight: Sight) -> Effect:
         unit = sight.states.get(f"unit:{part.unit}", {"state": "same"})
         return part.effect if unit["state"] == "same" or unit.get("active") else Effect.NONE
     return part.effect if isinstance(part, Step) and _runs(member, sight) else Effect.NONE
+
+
+def _followers(member: Member, parts: Iterable[Part], own: tuple[Change, ...]) -> tuple[Change, ...]:
+    """Return the steps that will have to run because a file they read changes; now their state looks right."""
+    changed = {change.key for change in own}
+    steps = [part for part in parts if isinstance(part, Step) and key_of(part) not in changed]
+    return tuple(
+        Change(member, key_of(step), "~", Effect.NONE, f"{sentence(step)} (its input {read[0]} changes)")
+        for step in steps
+        if (read := [word for word in step.argv[1:] if f"file:{word}" in changed])
+    )
 
 
 def _foretold(change: Change, part: Part | None, sight: Sight) -> Change:
