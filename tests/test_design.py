@@ -6,7 +6,7 @@ import pytest
 
 from holdfast.design import bind
 from holdfast.design.design import make_design
-from holdfast.design.judge import DEGRADED, DOWN, HEALTHY, UNSAFE, judge
+from holdfast.design.judge import DEGRADED, DOWN, HEALTHY, UNKNOWN, UNREACHABLE, UNSAFE, judge
 from holdfast.design.render import rendered
 from holdfast.model.component import Declaration, Need
 from holdfast.model.member import Member
@@ -90,3 +90,11 @@ def _readings(**roles: str) -> dict[Member, Reading]:
 )
 def test_health_is_judged_from_all_readings(readings: dict[Member, Reading], health: str) -> None:
     assert judge(make_design(spec(), TOYS), readings).health == health
+
+
+def test_when_no_host_answers_nothing_is_known() -> None:
+    silent = Reading(State.DOWN, reason="host unreachable: no route", facts=UNREACHABLE)
+    design = make_design(spec(), TOYS)
+    assert judge(design, dict.fromkeys(design.members, silent)).health == UNKNOWN
+    one = dict.fromkeys(design.members, silent) | {Member("store", "a"): Reading(State.OK, "leader")}
+    assert judge(design, one).health == DOWN

@@ -60,13 +60,13 @@ def apply(
 def bring_about(cluster: Cluster, plan: Plan, yes: bool, diffs: bool) -> None:
     """Show a plan, ask, and make its changes. Raises RunError for hosts that did not answer."""
     spec = cluster.design.spec
-    keep_first_release(cluster.file, spec)
     show(plan_lines(plan, diffs))
     note_newer_source(cluster.file, spec)
     if plan.unreachable:
         raise RunError("\n".join(plan.unreachable.values()) + "\nnothing was changed; --without leaves a host out")
     if not plan.empty:
         confirm(f"Make these changes to cluster {spec.name}?", yes)
+        keep_first_release(cluster.file, spec)
         asyncio.run(cluster.apply(plan))
         say(f"done: cluster {spec.name} is at design {cluster.design.name}. Next: holdfast status")
 
@@ -74,7 +74,9 @@ def bring_about(cluster: Cluster, plan: Plan, yes: bool, diffs: bool) -> None:
 def _read_plan(path: Path) -> Plan:
     try:
         return saved_plan(json.loads(path.read_text()))
-    except (ValueError, KeyError, TypeError) as error:
+    except OSError as error:
+        raise RunError(f"{path} cannot be read: {error.strerror}") from error
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise RunError(f"{path} is not a saved plan ({error})") from error
 
 

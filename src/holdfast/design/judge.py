@@ -13,6 +13,8 @@ DEGRADED = "degraded"
 DOWN = "down"
 UNSAFE = "unsafe"
 UNKNOWN = "unknown"
+# The facts of a reading of which only is known that its host does not answer.
+UNREACHABLE = {"host": "unreachable"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +77,8 @@ def _health(design: Design, readings: Mapping[Member, Reading], violations: tupl
     states = [reading.state for reading in readings.values()]
     if violations:
         return UNSAFE
-    if all(state is State.UNKNOWN for state in states):
+    if all(reading.state is State.UNKNOWN or reading.facts == UNREACHABLE for reading in readings.values()):
+        # Nobody answers: that may be our own network as well.
         return UNKNOWN
     if any(_all_down(design, name, readings) for name in design.components):
         return DOWN

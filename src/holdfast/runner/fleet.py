@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from holdfast.design.design import Design
-from holdfast.design.judge import worst
+from holdfast.design.judge import UNREACHABLE, worst
 from holdfast.model.member import Member
 from holdfast.model.watch import Output, Probe, Reading, State
 from holdfast.runner import agent
@@ -87,7 +87,8 @@ async def observe(design: Design, fleet: Fleet) -> dict[Member, Reading]:
     answers, failures = await each_host(fleet, one)
     readings = {member: reading for each in answers.values() for member, reading in each.items()}
     for host, reason in {**fleet.unreachable, **failures}.items():
-        readings |= {member: Reading(State.DOWN, reason=f"host unreachable: {reason}") for member in design.on(host)}
+        silent = Reading(State.DOWN, reason=f"host unreachable: {reason}", facts=UNREACHABLE)
+        readings |= dict.fromkeys(design.on(host), silent)
     return readings
 
 
