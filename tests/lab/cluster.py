@@ -5,9 +5,10 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,8 @@ from lab.traces import traces
 
 ROOT = Path(__file__).parents[2]
 CLI = (sys.executable, "-m", "holdfast")
+# A folder for those who write tests: the shared cluster stays there from one run to the next.
+KEPT_LAB = os.environ.get("HOLDFAST_KEEP_LAB", "")
 HEALTHY_WITHIN_S = 120.0
 IGNORED = shutil.ignore_patterns("__pycache__", ".*")
 LEADING = ("leader", "primary", "holder")
@@ -40,6 +43,8 @@ class LabCluster:
         self.spec = spec
         self.file.write_text(spec)
         self.failures_mended = 0
+        # Of all processes during the first apply, when secrets are set; machines' processes are seen from here.
+        self.command_lines: set[str] = set()
 
     @cached_property
     def lab(self) -> Lab:
@@ -211,21 +216,39 @@ def a_shop(folder: Path, spec: str) -> LabCluster:
     return LabCluster(folder, spec)
 
 
+@contextmanager
+def overheard(heard: set[str]) -> Iterator[None]:
+    """Gather the command lines of all processes of this computer while the block runs."""
+    over = threading.Event()
+    listener = threading.Thread(target=_listen, args=(heard, over), daemon=True)
+    listener.start()
+    try:
+        yield
+    finally:
+        over.set()
+        listener.join(10)
+
+
+def _listen(heard: set[str], over: threading.Event) -> None:
+    while not over.wait(0.1):
+        for process in Path("/proc").glob("[0-9]*"):
+            with suppress(OSError):
+                heard.add((process / "cmdline").read_text(errors="replace").replace("\0", " "))
+
+
 @pytest.fixture(scope="session")
 def shared_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LabCluster]:
-    """The cluster of the example, applied once for all tests.
-
-    For those who write tests: HOLDFAST_KEEP_LAB=DIR keeps it, in that folder, from one run to the next.
-    """
+    """The cluster of the example, applied once for all tests."""
     spec = spec_of("proof", "10.80.0")
-    if kept := os.environ.get("HOLDFAST_KEEP_LAB"):
-        made = a_shop(Path(kept), spec)
+    if KEPT_LAB:
+        made = a_shop(Path(KEPT_LAB), spec)
         made.holdfast("lab", "up", timeout_s=400)
         made.holdfast("apply", "-y", timeout_s=400)
         yield made
         return
     with lab_cluster(tmp_path_factory.mktemp("proof"), spec) as made:
-        made.holdfast("apply", "-y", timeout_s=400)
+        with overheard(made.command_lines):
+            made.holdfast("apply", "-y", timeout_s=400)
         yield made
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from lab.cluster import LabCluster, describe
+from lab.cluster import KEPT_LAB, LabCluster, describe
 from lab.figures import Measured
 
 pytestmark = pytest.mark.lab
@@ -79,6 +79,8 @@ def test_secrets_are_nowhere_to_be_seen(cluster: LabCluster, tmp_path: Path, mea
     for path in kept:
         cluster.refuse_secrets(path.read_text(), str(path))
     cluster.refuse_secrets(json.dumps(cluster.design.as_json()), "the design")
+    assert cluster.command_lines or KEPT_LAB
+    cluster.refuse_secrets("\n".join(cluster.command_lines), "a process list during the first apply")
     for host in cluster.hosts:
         for place, argv in TALK.items():
             cluster.refuse_secrets(cluster.inside(host, *argv, check=False), f"{place} of {host}")
