@@ -11,6 +11,7 @@ from holdfast.design.render import rendered
 from holdfast.model.component import Declaration, Need
 from holdfast.model.member import Member
 from holdfast.model.parts import File, put_values, value, values_in
+from holdfast.model.spec import EntryOptions, Layer
 from holdfast.model.watch import Reading, State
 from toys import STORE, TOYS, WEB, spec
 
@@ -98,3 +99,12 @@ def test_when_no_host_answers_nothing_is_known() -> None:
     assert judge(design, dict.fromkeys(design.members, silent)).health == UNKNOWN
     one = dict.fromkeys(design.members, silent) | {Member("store", "a"): Reading(State.OK, "leader")}
     assert judge(design, one).health == DOWN
+
+
+def test_a_floating_address_that_nobody_holds_is_not_healthy() -> None:
+    edge = Layer("edge", "web", ("a",), EntryOptions(vip="10.9.0.100"))
+    floating = replace(spec(), layers={**spec().layers, "edge": edge})
+    design = make_design(floating, TOYS | {"web": replace(WEB, options=EntryOptions)})
+    assert judge(design, _readings(a="leader", b="replica", c="replica")).health == DEGRADED
+    held = _readings(a="leader", b="replica", c="replica") | {Member("web", "a"): Reading(State.OK, "holder")}
+    assert judge(design, held).health == HEALTHY

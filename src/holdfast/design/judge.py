@@ -82,7 +82,9 @@ def _health(design: Design, readings: Mapping[Member, Reading], violations: tupl
         return UNKNOWN
     if any(_all_down(design, name, readings) for name in design.components):
         return DOWN
-    return HEALTHY if all(state is State.OK for state in states) else DEGRADED
+    # Every member may be well while nobody holds the floating address: just after a start, or by a fault.
+    held = not design.spec.entry.vip or any(reading.role == "holder" for reading in readings.values())
+    return HEALTHY if held and all(state is State.OK for state in states) else DEGRADED
 
 
 def _all_down(design: Design, component: str, readings: Mapping[Member, Reading]) -> bool:
