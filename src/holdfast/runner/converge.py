@@ -14,7 +14,7 @@ from holdfast.runner.drain import drained
 from holdfast.runner.fleet import Fleet, look, observe
 from holdfast.runner.gate import observe_only, wait_for
 from holdfast.runner.manifest import to_act
-from holdfast.runner.plan import Change, Plan, Sight, make_plan, member_changes
+from holdfast.runner.plan import Change, Plan, Sight, member_changes
 from holdfast.runner.site import GateError, RunError, Site
 from holdfast.wire.base import Wire, WireError
 
@@ -190,9 +190,3 @@ async def _finish(site: Site, plan: Plan) -> None:
             "design": site.design.digest,
         }
         await act(site, host, wire, request)
-
-
-async def plan_for(design: Design, fleet: Fleet, values: Mapping[str, str], hidden: Mapping[str, str]) -> Plan:
-    """Look at every host and return what would have to change."""
-    sights, unreachable = await look(design, fleet, values)
-    return make_plan(design, sights, unreachable, hidden)
