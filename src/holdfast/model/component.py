@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from holdfast.model.fault import Fault, Milestone
 from holdfast.model.member import Member
 from holdfast.model.parts import Part
 from holdfast.model.spec import Complaint, Finding, Host, Options, Spec
@@ -128,6 +129,10 @@ def _no_sources(_spec: Spec) -> Mapping[str, str]:
     return {}
 
 
+def _no_faults(_contexts: tuple[Context, ...]) -> tuple[Fault, ...]:
+    return ()
+
+
 def _no_violations(_readings: Mapping[Member, Reading]) -> tuple[str, ...]:
     return ()
 
@@ -143,6 +148,8 @@ class Component:
     - ``probes``, ``violations``: health, and states of all its members together that break safety.
     - ``lead_roles``: roles whose holder is changed last, after ``handover(context, to_host)`` has moved them.
     - ``drain(context, server_host)``: how a client of its kind takes a server out of use.
+    - ``faults(contexts)``: ways to break it that only this engine has, from the contexts of all its members.
+    - ``milestones``: the steps of its failover as they stand in its own journal.
     """
 
     name: str
@@ -160,3 +167,5 @@ class Component:
     lead_roles: tuple[str, ...] = ()
     handover: Callable[[Context, str], Handover] | None = None
     drain: Callable[[Context, str], Drain] | None = None
+    faults: Callable[[tuple[Context, ...]], tuple[Fault, ...]] = _no_faults
+    milestones: tuple[Milestone, ...] = ()
