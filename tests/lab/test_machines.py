@@ -15,6 +15,7 @@ import asyncssh
 import pytest
 
 from holdfast.lab import machine, network, processes
+from holdfast.lab.host import PRIVATE_MOUNTS, systemd_host
 from holdfast.lab.lab import Lab, LabError, LabPlan, MachinePlan, MachineState, lab_obstacle
 from holdfast.lab.plan import bridge_name, link_name, table_name
 
@@ -248,3 +249,14 @@ def test_down_leaves_nothing_and_says_nothing_twice(spare: Lab) -> None:
     count = len(said)
     talking.down()
     assert len(said) == count
+
+
+@pytest.mark.skipif(systemd_host(), reason="where PID 1 is systemd, it keeps the cgroups")
+def test_cgroups_go_when_the_last_process_has_left_them(spare: Lab) -> None:
+    name, place = spare.plan.name, str(machine.directory(spare.plan.name, "a"))
+    arguments = [f"{place}-console", "lowerdir=/usr,upperdir=/,workdir=/", "/", f"holdfast/{name}/a", "sleep", "0.7"]
+    without_disk = machine.LAUNCH.replace("mount -t overlay overlay", ": mount").replace('>"$1"', ">/dev/null")
+    ending = subprocess.Popen([*PRIVATE_MOUNTS, "sh", "-c", without_disk, "holdfast-lab", *arguments])
+    time.sleep(0.3)
+    machine.remove_cgroups(name)
+    assert ending.wait(timeout=5) == 0

@@ -50,11 +50,17 @@ shift 4
 exec "$@"
 """
 
-# Arguments: the cgroup to remove with all below it.
+# Arguments: the cgroup to remove with all below it. A process that is ending has lost its command line, by which
+# machines are recognised, a moment before it leaves its cgroup: wait for that, 5 s at most.
 REMOVE_CGROUPS = """
 set -eu
 while umount -l /sys/fs/cgroup 2>/dev/null; do :; done
 mount -t cgroup2 cgroup2 /sys/fs/cgroup
+tries=0
+while [ $tries -lt 250 ] && grep -qs 'populated 1' "/sys/fs/cgroup/$1/cgroup.events"; do
+  sleep 0.02
+  tries=$((tries + 1))
+done
 [ ! -d "/sys/fs/cgroup/$1" ] || find "/sys/fs/cgroup/$1" -depth -type d -exec rmdir {} +
 rmdir /sys/fs/cgroup/holdfast 2>/dev/null || true
 """
