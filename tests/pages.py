@@ -13,6 +13,8 @@ from holdfast.cli import app
 from holdfast.cli.common import Exit
 from holdfast.components import registry
 from holdfast.design.design import Design
+from holdfast.drills.catalogue import disasters_table, faults_of, faults_table, scenarios_table
+from holdfast.drills.targets import words
 from holdfast.model.component import Component, Need, Offer
 
 FRESH = "<!-- Written by tests/test_docs.py: `make docs` after a change. -->"
@@ -128,3 +130,23 @@ def _meetings(component: Component, design: Design) -> tuple[set[str], set[str]]
 
 def _listed(words: set[str]) -> str:
     return ", ".join(sorted(words))
+
+
+def faults_page(design: Design) -> str:
+    """Return docs/reference/faults.md, for the design of the example."""
+    intro = (
+        "Every way in which Holdfast breaks a cluster on purpose. Which there are follows from a design; this is the "
+        "example's. A fault that needs `power`, `freeze`, `cut`, `loss`, `delay` or `full_disk` needs something "
+        "under the machines, such as the lab; the others are done over SSH."
+    )
+    meanings = [f"| `{word}` | {meaning} |" for word, meaning in words().items()]
+    parts = (
+        "# Faults and drills",
+        FRESH,
+        intro,
+        "## Faults\n\n" + faults_table(faults_of(design)),
+        "## Whom they are aimed at\n\n" + "\n".join(["| word | hosts |", "|---|---|", *meanings]),
+        "## Drills\n\n" + scenarios_table(design),
+        "## The first set of known disasters\n\n" + disasters_table(design),
+    )
+    return "\n\n".join(part.strip("\n") for part in parts) + "\n"

@@ -52,6 +52,10 @@ def test_the_page_of_components_is_fresh() -> None:
     must_be_fresh(ROOT / "docs/reference/components.md", pages.components_page(design()))
 
 
+def test_the_page_of_faults_is_fresh() -> None:
+    must_be_fresh(ROOT / "docs/reference/faults.md", pages.faults_page(design()))
+
+
 def test_every_exit_code_has_a_meaning() -> None:
     assert set(pages.EXIT_MEANINGS) == set(Exit)
     readme = (ROOT / "README.md").read_text()

@@ -16,7 +16,8 @@ from holdfast.drills.result import story, verdict
 from holdfast.drills.workload import Pace, ReadBackError, Workload, all_orders, judge_order, judge_read
 from holdfast.model.member import Member
 from holdfast.model.watch import Reading, State
-from holdfast.wire.http import Answer, NotSentError, UnansweredError
+from holdfast.wire.base import NotSentError, UnansweredError
+from holdfast.wire.http import Answer
 
 
 def answer(status: int, data: Any, **headers: str) -> Answer:

@@ -16,7 +16,7 @@ import pytest
 from holdfast.components.app.build import systemd_words
 from holdfast.components.base.watch import read_host
 from holdfast.components.firewall.build import comment
-from holdfast.components.keepalived.build import router_id
+from holdfast.components.keepalived.build import CHECK_COST, HOLDER_BONUS, priority, router_id
 from holdfast.components.keepalived.watch import violations as address_violations
 from holdfast.components.nginx.build import groups
 from holdfast.design.design import Design, complaints, make_design
@@ -260,12 +260,21 @@ def test_router_ids_are_legal() -> None:
     assert [router_id(address) for address in ("10.0.0.100", "10.0.1.0", "10.0.0.255")] == [100, 255, 255]
 
 
-def test_all_edge_hosts_have_the_same_priority() -> None:
+def test_standbys_take_over_one_after_the_other_and_never_from_a_sound_holder() -> None:
     made = design(edge(", vip: 10.5.0.100, interface: eth1"), APP)
     texts = [file(made, f"keepalived@{host}", "/etc/keepalived/keepalived.conf") for host in "abc"]
-    assert {re.findall(r"priority (\d+)", text)[0] for text in texts} == {"100"}
+    assert [re.findall(r"down_timer_adverts (\d+)", text)[0] for text in texts] == ["3", "4", "5"]
     assert all("nopreempt\n" not in text for text in texts)
     assert "name=eth1" in file(made, "keepalived@a", "/usr/local/lib/holdfast/vip-interface")
+
+
+@pytest.mark.parametrize("hosts", [1, 2, 3, 4, 6])
+def test_a_holder_outweighs_all_and_a_failing_one_nobody(hosts: int) -> None:
+    points = [priority(place, hosts) for place in range(hosts)]
+    assert len(set(points)) == hosts
+    assert min(points) + HOLDER_BONUS > max(points)
+    assert max(points) + HOLDER_BONUS - CHECK_COST <= min(points)
+    assert max(points) + HOLDER_BONUS < 255
 
 
 def test_without_a_floating_address_nothing_holds_one() -> None:

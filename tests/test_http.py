@@ -11,7 +11,8 @@ import pytest
 
 from holdfast.model.parts import Certificate
 from holdfast.runner.authority import Pair, issue, new_authority
-from holdfast.wire.http import Answer, HttpDoor, NotSentError, UnansweredError
+from holdfast.wire.base import NotSentError, UnansweredError
+from holdfast.wire.http import Answer, HttpDoor
 
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 

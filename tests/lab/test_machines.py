@@ -253,7 +253,7 @@ def test_down_leaves_nothing_and_says_nothing_twice(spare: Lab) -> None:
 
 @pytest.mark.skipif(systemd_host(), reason="where PID 1 is systemd, it keeps the cgroups")
 def test_cgroups_go_when_the_last_process_has_left_them(spare: Lab) -> None:
-    name, place = spare.plan.name, str(machine.directory(spare.plan.name, "a"))
+    name, place = spare.plan.name, str(processes.directory(spare.plan.name, "a"))
     arguments = [f"{place}-console", "lowerdir=/usr,upperdir=/,workdir=/", "/", f"holdfast/{name}/a", "sleep", "0.7"]
     without_disk = machine.LAUNCH.replace("mount -t overlay overlay", ": mount").replace('>"$1"', ">/dev/null")
     ending = subprocess.Popen([*PRIVATE_MOUNTS, "sh", "-c", without_disk, "holdfast-lab", *arguments])

@@ -18,7 +18,7 @@ def register(app: typer.Typer) -> None:
     lab = typer.Typer(
         no_args_is_help=True, help="A real machine for every host of the cluster file, on this computer."
     )
-    for verb in (up, down, status, shell):
+    for verb in (up, down, status, shell, heal):
         lab.command()(verb)
     power = typer.Typer(no_args_is_help=True, help="The power switch of each machine.")
     power.command("off")(power_off)
@@ -58,6 +58,13 @@ def shell(
     """Enter a machine as root, without SSH."""
     argv = lab_of(file, open_design(file)).shell_argv(name, command or ())
     os.execvp(argv[0], argv)  # noqa: S606
+
+
+def heal(file: FileOption = CLUSTER_FILE) -> None:
+    """Undo every fault that a drill left in force under the machines; what is off stays off."""
+    lab = lab_of(file, open_design(file))
+    lab.heal()
+    say(f"nothing that lies under the machines of {lab.plan.name} is broken on purpose")
 
 
 def power_off(name: str, file: FileOption = CLUSTER_FILE) -> None:

@@ -15,7 +15,8 @@ from typing import Any, Self
 from uuid import uuid4
 
 from holdfast.drills.history import History, Kind, Operation, Outcome
-from holdfast.wire.http import Answer, Door, NotSentError, UnansweredError
+from holdfast.wire.base import NotSentError, UnansweredError
+from holdfast.wire.http import Answer, Door
 
 READ_PATHS = ("/api/products", "/")
 ORDERS = "/api/orders"
@@ -58,13 +59,23 @@ class Attempt:
 class Workload:
     """Customers at work from `start` to `stop`; look at `history` at any time.
 
-    As ``async with`` block it sends everybody away when something goes wrong.
+    As ``async with`` block it sends everybody away when something goes wrong. ``paths``: the pages that are read in
+    turn. ``mark``: what the keys of all orders begin with. A pace of 0 leaves reading or ordering out.
     """
 
-    def __init__(self, door: Door, pace: Pace, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        door: Door,
+        pace: Pace,
+        clock: Callable[[], float] = time.monotonic,
+        paths: tuple[str, ...] = READ_PATHS,
+        mark: str = "",
+    ) -> None:
         self._door = door
         self._pace = pace
         self._clock = clock
+        self._paths = paths
+        self._mark = mark
         self._done: list[Operation] = []
         self._issuing: list[asyncio.Task[None]] = []
         self._running: set[asyncio.Task[None]] = set()
@@ -76,9 +87,9 @@ class Workload:
         """All operations that have ended, in the order of their ends."""
         return tuple(self._done)
 
-    def start(self) -> None:
-        """Let the customers in. To be called in a running event loop."""
-        self.begun_s = self._clock()
+    def start(self, begun_s: float | None = None) -> None:
+        """Let the customers in; ``begun_s``: when, now by default. To be called in a running event loop."""
+        self.begun_s = self._clock() if begun_s is None else begun_s
         self._issuing = [
             asyncio.create_task(self._issue(self._pace.reads_per_s, self._read)),
             asyncio.create_task(self._issue(self._pace.writes_per_s, self._write)),
@@ -113,7 +124,7 @@ class Workload:
         return shut_s
 
     async def _issue(self, per_s: float, act: Callable[[int, float], Awaitable[Operation]]) -> None:
-        for number in count():
+        for number in count() if per_s > 0 else ():
             intended_s = self.begun_s + number / per_s
             await asyncio.sleep(max(0.0, intended_s - self._clock()))
             task = asyncio.create_task(self._record(act(number, intended_s)))
@@ -130,7 +141,7 @@ class Workload:
             self._broken = self._broken or task.exception()
 
     async def _read(self, number: int, intended_s: float) -> Operation:
-        path = READ_PATHS[number % len(READ_PATHS)]
+        path = self._paths[number % len(self._paths)]
         started_s = self._clock()
         try:
             answer = await self._door.ask("GET", path, timeout_s=self._pace.read_timeout_s)
@@ -140,7 +151,7 @@ class Workload:
         return self._operation(Kind.READ, path, intended_s, started_s, made)
 
     async def _write(self, _number: int, intended_s: float) -> Operation:
-        key = uuid4().hex
+        key = f"{self._mark}{uuid4().hex}"
         started_s = self._clock()
         made = first = await self._order(key)
         tries, in_doubt = 1, made.outcome is Outcome.INDETERMINATE
@@ -212,16 +223,18 @@ class ReadBackError(Exception):
     """The orders could not be read back whole; the message says why."""
 
 
-async def all_orders(door: Door, patience_s: float = 60.0, pause_s: float = 0.5) -> tuple[tuple[str, int], ...]:
-    """Return key and number of every order of the shop, page by page. Raises ReadBackError.
+async def all_orders(
+    door: Door, patience_s: float = 60.0, pause_s: float = 0.5, begin: int = 0
+) -> tuple[tuple[str, int], ...]:
+    """Return key and number of every order after number ``begin``, page by page. Raises ReadBackError.
 
     To be called when all writers have stopped: orders may commit in another order than their numbers.
     """
     found: list[tuple[str, int]] = []
     deadline_s = time.monotonic() + patience_s
     while True:
-        after = found[-1][1] if found else 0
-        page, reason = await _page(door, after)
+        after = found[-1][1] if found else begin
+        page, reason = await orders_page(door, after)
         if page == []:
             return tuple(found)
         if page is None:
@@ -234,9 +247,10 @@ async def all_orders(door: Door, patience_s: float = 60.0, pause_s: float = 0.5)
         found += page
 
 
-async def _page(door: Door, after: int) -> tuple[list[tuple[str, int]] | None, str]:
+async def orders_page(door: Door, after: int, limit: int = PAGE) -> tuple[list[tuple[str, int]] | None, str]:
+    """Return key and number of the orders after a number, at most ``limit``; or None and why there is no answer."""
     try:
-        answer = await door.ask("GET", f"{ORDERS}?after={after}&limit={PAGE}", timeout_s=10.0)
+        answer = await door.ask("GET", f"{ORDERS}?after={after}&limit={limit}", timeout_s=10.0)
         orders = _json(answer)["orders"]
         return [(str(each["idempotency_key"]), int(each["id"])) for each in orders], ""
     except (NotSentError, UnansweredError) as error:

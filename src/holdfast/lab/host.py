@@ -51,6 +51,19 @@ def attempt(argv: Sequence[str], stdin: str = "") -> subprocess.CompletedProcess
         raise LabError(f"this computer has no `{argv[0]}` command") from None
 
 
+def detach(argv: Sequence[str]) -> None:
+    """Start a process that outlives us and that Ctrl-C on our terminal does not reach."""
+    subprocess.run(
+        ["setsid", "--fork", *argv],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        cwd="/",
+        env=environment(),
+        check=True,
+    )
+
+
 def environment() -> dict[str, str]:
     """The environment of host commands: sbin is not on every root's PATH, and messages are in English."""
     path = os.environ.get("PATH", "/usr/bin:/bin")

@@ -8,8 +8,9 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from holdfast.lab import image, machine, network
+from holdfast.lab import cuts, disk, freezer, image, machine, network, pump
 from holdfast.lab.host import IMAGES, LABS, LOCKS, STATE, Say, lab_obstacle, locked, require_lab
+from holdfast.lab.lever import kill
 from holdfast.lab.plan import LabError, LabPlan, MachinePlan, MachineState, check, layout, refuse_change
 from holdfast.lab.processes import Processes, running
 
@@ -38,6 +39,7 @@ class Lab:
         started = time.monotonic()
         with self._locked():
             self._record()
+            self._heal()
             network.ensure(self.plan, self._say)
             self._warn_of_no_resolver()
             self._create_missing()
@@ -49,14 +51,21 @@ class Lab:
         """Stop and remove everything of this lab; the image stays for the next one."""
         name = self.plan.name
         with self._locked():
+            self._heal()
             for host in machine.names(name):
-                machine.kill(name, host)
+                kill(name, host)
             machine.remove_cgroups(name)
+            disk.wait_released(name)
             network.remove(name, self._say)
             if self._place().exists():
                 shutil.rmtree(self._place())
                 self._say(f"lab {name} is gone; its image is kept for the next one")
         image.sweep(self._say)
+
+    def heal(self) -> None:
+        """Undo every fault that was left in force under the machines; a machine that is off stays off."""
+        with self._locked():
+            self._heal()
 
     def status(self) -> tuple[MachineState, ...]:
         """How each machine of the plan is now."""
@@ -67,7 +76,7 @@ class Lab:
     def power_off(self, name: str) -> None:
         """Cut a machine's power: everything in it is gone at once, its disk stays."""
         require_lab()
-        machine.kill(self.plan.name, self._existing(name).name)
+        kill(self.plan.name, self._existing(name).name)
 
     def power_on(self, name: str) -> None:
         """Start a machine on the disk it had, and wait until it answers SSH."""
@@ -89,6 +98,12 @@ class Lab:
         """The machines' SSH host keys as lines of a known_hosts file."""
         made = [self._existing(one.name) for one in self.plan.machines]
         return "".join(f"{one.address} {machine.host_key(self.plan.name, one.name)}\n" for one in made)
+
+    def _heal(self) -> None:
+        name, hosts = self.plan.name, machine.names(self.plan.name)
+        undone = [*pump.stop_all(name, hosts), *freezer.thaw_all(name, hosts), *cuts.remove_all(name)]
+        if undone:
+            self._say(f"faults were left in force and are undone: {', '.join(undone)}")
 
     def _place(self) -> Path:
         return LABS / self.plan.name

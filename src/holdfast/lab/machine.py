@@ -1,21 +1,15 @@
 """One machine: its disk, its start, its end."""
 
-import os
 import secrets
 import shutil
-import signal
 import socket
-import subprocess
-import time
-from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
-from holdfast.lab import image, network
-from holdfast.lab.host import LABS, PRIVATE_MOUNTS, environment, run, systemd_host
+from holdfast.lab import disk, image, network
+from holdfast.lab.host import LABS, PRIVATE_MOUNTS, detach, run, systemd_host
 from holdfast.lab.plan import (
     LabError,
     LabPlan,
@@ -26,12 +20,8 @@ from holdfast.lab.plan import (
     machine_id,
     prefix_length,
 )
-from holdfast.lab.processes import directory, running
+from holdfast.lab.processes import directory
 
-GONE_WITHIN_S = 20.0
-# How long nspawn may take to remove its own traces once its PID 1 is dead.
-TIDY_WITHIN_S = 3.0
-POLL_S = 0.02
 HOST_KEY = "etc/ssh/ssh_host_ed25519_key"
 
 # Runs in a mount namespace of its own, so the machine's mounts end with the machine.
@@ -44,6 +34,7 @@ if [ -n "$4" ]; then
   while umount -l /sys/fs/cgroup 2>/dev/null; do :; done
   mount -t cgroup2 cgroup2 /sys/fs/cgroup
   mkdir -p "/sys/fs/cgroup/$4"
+  echo 0 >"/sys/fs/cgroup/$4/cgroup.freeze"
   echo $$ >"/sys/fs/cgroup/$4/cgroup.procs"
 fi
 shift 4
@@ -103,6 +94,7 @@ def create(lab: str, host: str, image_name: str, authorized_key: str) -> None:
     private, public = _host_key()
     _write(upper / f"{HOST_KEY}.pub", f"{public} root@{host}\n")
     _write(upper / HOST_KEY, private, 0o600)
+    disk.make(draft)
     draft.rename(place)
 
 
@@ -147,7 +139,7 @@ def start(plan: LabPlan, machine: MachinePlan) -> None:
     if systemd_host():
         run([*_unit_argv(plan.name, machine.name), *command])
     else:
-        _detach(command)
+        detach(command)
 
 
 def _network_file(plan: LabPlan, machine: MachinePlan) -> str:
@@ -158,10 +150,11 @@ def _network_file(plan: LabPlan, machine: MachinePlan) -> str:
 
 def _launcher(lab: str, host: str, lower: Path) -> list[str]:
     place = directory(lab, host)
-    overlay = f"lowerdir={lower},upperdir={place / 'upper'},workdir={place / 'work'}"
+    upper, work = disk.layers(place)
+    overlay = f"lowerdir={lower},upperdir={upper},workdir={work}"
     group = "" if systemd_host() else f"holdfast/{lab}/{host}"
     arguments = [str(place / "console.log"), overlay, str(place / "root"), group]
-    return [*PRIVATE_MOUNTS, "sh", "-c", LAUNCH, "holdfast-lab", *arguments]
+    return [*PRIVATE_MOUNTS, *disk.launcher(place), "sh", "-c", LAUNCH, "holdfast-lab", *arguments]
 
 
 def nspawn_argv(lab: str, host: str) -> list[str]:
@@ -196,45 +189,10 @@ def _unit_argv(lab: str, host: str) -> list[str]:
     ]
 
 
-def _detach(command: Sequence[str]) -> None:
-    """Start a process that outlives us and that Ctrl-C on our terminal does not reach."""
-    subprocess.run(
-        ["setsid", "--fork", *command],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        cwd="/",
-        env=environment(),
-        check=True,
-    )
-
-
 def remove_cgroups(lab: str) -> None:
     """Remove the control groups of a lab whose machines are all off."""
     if not systemd_host():
         run([*PRIVATE_MOUNTS, "sh", "-c", REMOVE_CGROUPS, "holdfast-lab", f"holdfast/{lab}"])
-
-
-def kill(lab: str, host: str) -> None:
-    """Cut the power: PID 1 dies by SIGKILL and everything in the machine with it. Raises LabError."""
-    # The cable goes first: the kernel closes a dead process's connections politely, a dead server does not.
-    network.remove_link(link_name(lab, host))
-    started = time.monotonic()
-    while (found := running(lab).get(host)) is not None:
-        waited_s = time.monotonic() - started
-        if waited_s > GONE_WITHIN_S:
-            raise LabError(f"machine {host} does not die: process {found.supervisor} outlived SIGKILL")
-        if found.init is not None:
-            _kill(found.init)
-        elif waited_s > TIDY_WITHIN_S:
-            _kill(found.supervisor)
-        time.sleep(POLL_S)
-    network.remove_link(link_name(lab, host))
-
-
-def _kill(pid: int) -> None:
-    with suppress(ProcessLookupError):
-        os.kill(pid, signal.SIGKILL)
 
 
 def answers_ssh(address: str, timeout_s: float = 0.5) -> bool:

@@ -73,6 +73,16 @@ def link_name(lab: str, host: str) -> str:
     return f"vb-{machine_id(lab, host)}"
 
 
+def delayed_link_name(lab: str, host: str) -> str:
+    """The plug in the bridge that stands in for `link_name` while the machine's frames are delayed."""
+    return f"vd-{machine_id(lab, host)}"
+
+
+def pump_link_name(lab: str, host: str) -> str:
+    """The other end of `delayed_link_name`, where frames are put in and taken out."""
+    return f"vp-{machine_id(lab, host)}"
+
+
 def bridge_mac(lab: str) -> str:
     """A fixed address: else the bridge takes a port's, and changes it when that machine goes away."""
     digest = short_hash(lab)

@@ -8,7 +8,7 @@ from holdfast.model.fault import Fault, Milestone
 from holdfast.model.member import Member
 from holdfast.model.parts import Part
 from holdfast.model.spec import Complaint, Finding, Host, Options, Spec
-from holdfast.model.watch import Probe, Reading
+from holdfast.model.watch import Probe, Reading, Watch
 
 Protocol = Literal["tcp", "udp", "vrrp"]
 
@@ -125,6 +125,10 @@ def _no_probes(_context: Context) -> tuple[Probe, ...]:
     return ()
 
 
+def _no_watches(_context: Context) -> tuple[Watch, ...]:
+    return ()
+
+
 def _no_sources(_spec: Spec) -> Mapping[str, str]:
     return {}
 
@@ -146,6 +150,7 @@ class Component:
     - ``check``/``foresee``: errors and weaknesses of a spec that only this engine knows.
     - ``sources(spec)``: name → path of directories or files of the user that become part of the design.
     - ``probes``, ``violations``: health, and states of all its members together that break safety.
+    - ``watches``: roles that one member at most may have, as they are watched during a drill.
     - ``lead_roles``: roles whose holder is changed last, after ``handover(context, to_host)`` has moved them.
     - ``drain(context, server_host)``: how a client of its kind takes a server out of use.
     - ``faults(contexts)``: ways to break it that only this engine has, from the contexts of all its members.
@@ -164,6 +169,7 @@ class Component:
     sources: Callable[[Spec], Mapping[str, str]] = _no_sources
     probes: Callable[[Context], tuple[Probe, ...]] = _no_probes
     violations: Callable[[Mapping[Member, Reading]], tuple[str, ...]] = _no_violations
+    watches: Callable[[Context], tuple[Watch, ...]] = _no_watches
     lead_roles: tuple[str, ...] = ()
     handover: Callable[[Context, str], Handover] | None = None
     drain: Callable[[Context, str], Drain] | None = None

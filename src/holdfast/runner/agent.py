@@ -3,7 +3,7 @@
 import base64
 import json
 import zlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -16,6 +16,8 @@ _MODULES = {
     "act": ("basics", "look", "act", "entry"),
     "observe": ("basics", "observe", "entry"),
     "hold": ("basics", "hold", "entry"),
+    "strike": ("basics", "switch", "strike", "entry"),
+    "watch": ("basics", "observe", "neighbours", "watch", "entry"),
 }
 # The first line of standard input holds the modules and the request; what follows it is left for them to read.
 _BOOT = (
@@ -36,8 +38,12 @@ class AskError(Exception):
 @cache
 def _modules(ask: str) -> list[tuple[str, str]]:
     parents = [("holdfast", ""), ("holdfast.runner", ""), (_PACKAGE, "")]
-    folder = files(_PACKAGE)
-    return parents + [(f"{_PACKAGE}.{name}", (folder / f"{name}.py").read_text()) for name in _MODULES[ask]]
+    return parents + [(f"{_PACKAGE}.{name}", source(name)) for name in _MODULES[ask]]
+
+
+def source(name: str) -> str:
+    """Return the text of a helper module."""
+    return (files(_PACKAGE) / f"{name}.py").read_text()
 
 
 def payload(ask: str, request: Data) -> bytes:
@@ -46,10 +52,15 @@ def payload(ask: str, request: Data) -> bytes:
     return base64.b64encode(zlib.compress(data.encode(), 1)) + b"\n"
 
 
-async def events(wire: Wire, ask: str, request: Data) -> AsyncIterator[Data]:
-    """Ask and yield the server's events as they come. Raises AskError for a failure, WireError for a lost wire."""
+async def events(
+    wire: Wire, ask: str, request: Data, talk: AsyncIterable[bytes] | None = None
+) -> AsyncGenerator[Data]:
+    """Ask and yield the server's events as they come; ``talk`` is what it hears after the request.
+
+    Raises AskError for a failure, WireError for a lost wire.
+    """
     answered = False
-    async for line in wire.lines(ARGV, once(payload(ask, request))):
+    async for line in wire.lines(ARGV, _after(payload(ask, request), talk)):
         event = event_of(line)
         if event["event"] == "failed":
             raise AskError(event["why"])
@@ -70,6 +81,13 @@ async def ask(wire: Wire, ask: str, request: Data) -> Data:
 async def once(data: bytes) -> AsyncIterator[bytes]:
     """Yield one chunk: standard input that ends after it."""
     yield data
+
+
+async def _after(first: bytes, more: AsyncIterable[bytes] | None) -> AsyncIterator[bytes]:
+    yield first
+    if more is not None:
+        async for chunk in more:
+            yield chunk
 
 
 def event_of(line: str) -> Data:

@@ -10,7 +10,7 @@ from holdfast.design.judge import UNREACHABLE, worst
 from holdfast.model.member import Member
 from holdfast.model.watch import Output, Probe, Reading, State
 from holdfast.runner import agent
-from holdfast.runner.agent import AskError
+from holdfast.runner.agent import AskError, Data
 from holdfast.runner.manifest import to_look, travels
 from holdfast.runner.plan import Sight
 from holdfast.wire.base import Wire, WireError
@@ -98,18 +98,30 @@ def probes_of(design: Design, member: Member) -> tuple[Probe, ...]:
 
 
 async def _observe_host(design: Design, host: str, wire: Wire) -> dict[Member, Reading]:
-    probes = {
+    return readings_of(design, host, await agent.ask(wire, "observe", {"probes": probes_to_run(design, host)}))
+
+
+def _probes_on(design: Design, host: str) -> dict[str, tuple[Member, Probe]]:
+    return {
         f"{member.name}/{probe.name}": (member, probe)
         for member in design.on(host)
         for probe in probes_of(design, member)
     }
-    request = [
-        {"key": key, "argv": list(probe.argv), "timeout_s": probe.timeout_s} for key, (_, probe) in probes.items()
+
+
+def probes_to_run(design: Design, host: str) -> list[Data]:
+    """Return the probes of a host's members as they travel."""
+    return [
+        {"key": key, "argv": list(probe.argv), "timeout_s": probe.timeout_s}
+        for key, (_, probe) in _probes_on(design, host).items()
     ]
-    answer = await agent.ask(wire, "observe", {"probes": request})
+
+
+def readings_of(design: Design, host: str, outputs: Mapping[str, Data]) -> dict[Member, Reading]:
+    """Return the readings of a host's members from what `probes_to_run` answered there."""
     found: dict[Member, list[Reading]] = {}
-    for key, (member, probe) in probes.items():
-        found.setdefault(member, []).append(_read(probe, Output(**answer[key])))
+    for key, (member, probe) in _probes_on(design, host).items():
+        found.setdefault(member, []).append(_read(probe, Output(**outputs[key])))
     silent = {member: Reading(State.OK) for member in design.on(host) if member not in found}
     return silent | {member: worst(tuple(readings)) for member, readings in found.items()}
 

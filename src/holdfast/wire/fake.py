@@ -9,12 +9,16 @@ Answer = Callable[[tuple[str, ...], bytes], Output]
 
 
 class FakeWire:
-    """Answers every command by a function; remembers what was asked. ``down`` makes it unreachable."""
+    """Answers every command by a function; remembers what was asked. ``down`` makes it unreachable.
+
+    ``ports``: port of the machine → port of this computer where its fake service listens.
+    """
 
     def __init__(self, host: str, answer: Answer) -> None:
         self.host = host
         self.asked: list[tuple[str, ...]] = []
         self.down = False
+        self.ports: dict[int, int] = {}
         self._answer = answer
 
     async def run(self, argv: Sequence[str], stdin: bytes = b"", timeout_s: float = 60.0) -> Output:
@@ -31,6 +35,12 @@ class FakeWire:
             yield line
         if done.exit_code:
             raise WireError(f"{self.host}: remote helper ended with {done.exit_code}: {done.stderr}")
+
+    async def forward(self, port: int, address: str = "127.0.0.1") -> int:
+        """Return the port of this computer that stands for it; see `Wire.forward`."""
+        if self.down or port not in self.ports:
+            raise WireError(f"{self.host}: no way to {address}:{port}")
+        return self.ports[port]
 
     async def close(self) -> None:
         """Do nothing."""

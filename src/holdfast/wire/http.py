@@ -8,18 +8,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from holdfast.wire.base import NotSentError, UnansweredError
+
 # Loading the library takes longer than designing a cluster, and only clients from outside need it: no other
 # command waits for it.
 if TYPE_CHECKING:
     import httpx
-
-
-class NotSentError(Exception):
-    """The request certainly never reached the other side: no connection came about."""
-
-
-class UnansweredError(Exception):
-    """The request was, or may have been, sent, and no whole answer came back: it may have had its effect."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,11 +17,15 @@ from holdfast.wire.base import WireError
 # A dead host is told apart from a slow one early: TCP answers within a round trip, a busy sshd does not.
 DIAL_TIMEOUT_S = 3.0
 LOGIN_TIMEOUT_S = 15.0
+KEEPALIVE_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where a machine is and who we are there; ``known_keys`` is the file of host keys seen before."""
+    """Where a machine is and who we are there; ``known_keys`` is the file of host keys seen before.
+
+    ``patience_s``: a connection over which nothing comes for so long is given up.
+    """
 
     host: str
     address: str
@@ -29,6 +33,7 @@ class Address:
     user: str
     key: Path | None
     known_keys: Path
+    patience_s: float = 15.0
 
 
 class KnownKeys:
@@ -70,6 +75,7 @@ class SshWire:
         self._host = host
         self._connection = connection
         self._prefix = ("sudo", "-n") if sudo else ()
+        self._forwards: dict[tuple[str, int], asyncio.Task[asyncssh.SSHListener]] = {}
 
     async def run(self, argv: Sequence[str], stdin: bytes = b"", timeout_s: float = 60.0) -> Output:
         """Run a command to its end; see `Wire.run`."""
@@ -101,8 +107,25 @@ class SshWire:
         if done.exit_status != 0:
             raise WireError(f"{self._host}: remote helper ended with {done.exit_status}: {_tail(_text(stderr))}")
 
+    async def forward(self, port: int, address: str = "127.0.0.1") -> int:
+        """Return a port of this computer that leads to a port of the machine; see `Wire.forward`."""
+        if self._connection.is_closed():
+            raise WireError(f"{self._host}: connection lost")
+        opening = self._forwards.get((address, port))
+        if opening is None:
+            opening = asyncio.create_task(self._listen(port, address))
+            self._forwards[address, port] = opening
+        try:
+            # Several clients may wait for it: one that gives up must not take it away from the others.
+            return (await asyncio.shield(opening)).get_port()
+        except (asyncssh.Error, OSError) as error:
+            raise WireError(f"{self._host}: no way to its port {port}: {_reason(error)}") from error
+
+    async def _listen(self, port: int, address: str) -> asyncssh.SSHListener:
+        return await self._connection.forward_local_port("127.0.0.1", 0, address, port)
+
     async def close(self) -> None:
-        """Close the connection."""
+        """Close the connection, and every forwarded port with it."""
         self._connection.close()
         await self._connection.wait_closed()
 
@@ -172,8 +195,8 @@ async def _open(where: Address, known: KnownKeys, line: socket.socket) -> asyncs
         "known_hosts": ([], [], []),
         "client_factory": lambda: _Client(known, where.address),
         "login_timeout": LOGIN_TIMEOUT_S,
-        "keepalive_interval": 5,
-        "keepalive_count_max": 3,
+        "keepalive_interval": KEEPALIVE_S,
+        "keepalive_count_max": max(int(where.patience_s / KEEPALIVE_S), 1),
         "kex_algs": ["curve25519-sha256"],
         "encryption_algs": ["aes128-gcm@openssh.com", "chacha20-poly1305@openssh.com"],
         "compression_algs": None,

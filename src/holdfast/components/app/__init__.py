@@ -1,6 +1,7 @@
 """The user's web application under systemd."""
 
 from holdfast.components.app.build import build, declare, place
+from holdfast.components.app.faults import faults
 from holdfast.components.app.spec import AppOptions, check, foresee, sources
 from holdfast.components.app.watch import probes
 from holdfast.model.component import Component
@@ -16,4 +17,5 @@ component = Component(
     foresee=foresee,
     sources=sources,
     probes=probes,
+    faults=faults,
 )

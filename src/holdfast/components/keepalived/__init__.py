@@ -1,6 +1,7 @@
 """The floating address: on exactly one edge host, and on another within a second."""
 
 from holdfast.components.keepalived.build import build, declare, place
+from holdfast.components.keepalived.faults import MILESTONES, faults
 from holdfast.components.keepalived.watch import probes, violations
 from holdfast.model.component import Component
 
@@ -14,4 +15,6 @@ component = Component(
     probes=probes,
     violations=violations,
     lead_roles=("holder",),
+    faults=faults,
+    milestones=MILESTONES,
 )

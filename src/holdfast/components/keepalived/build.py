@@ -9,11 +9,17 @@ UNIT = "keepalived.service"
 CONFIG = "/etc/keepalived/keepalived.conf"
 TOOLS = "/usr/local/lib/holdfast"
 CHECK, INTERFACE, RELEASE = f"{TOOLS}/vip-check", f"{TOOLS}/vip-interface", f"{TOOLS}/vip-release"
-PROBE = f"{TOOLS}/vip-probe"
+PROBE, STATE = f"{TOOLS}/vip-probe", f"{TOOLS}/vip-state"
 INTERFACE_FILE = "/run/holdfast-vip.conf"
 VRRP_PROTOCOL = 112
-# Three silent adverts and the skew: a dead holder is replaced after about 1.1 s.
-ADVERT_INTERVAL_S = 0.3
+HOLDER_FILE = "/run/holdfast-vip.holder"
+# The first standby takes over after three silent adverts and the skew, 0.36 s; each further one an advert later.
+# With the same patience two become holder within a millisecond, and neighbours may remember the one that yields.
+ADVERT_INTERVAL_S = 0.1
+SILENT_ADVERTS = 3
+# Points of the first host, what the holder has more than others, and what a failing check costs: a holder always
+# outweighs those who come back, and a failing one is outweighed by everybody (at least 20 against at most 20).
+FIRST_PRIORITY, HOLDER_BONUS, CHECK_COST = 120, 100, 200
 
 
 def place(spec: Spec) -> tuple[str, ...]:
@@ -36,6 +42,7 @@ def build(context: Context) -> tuple[Part, ...]:
         _tool(INTERFACE, "interface.sh.j2", values),
         _tool(RELEASE, "release.sh.j2", values),
         _tool(PROBE, "probe.sh.j2", values),
+        _tool(STATE, "state.sh.j2", values),
         File(
             CONFIG, render(__package__, "keepalived.conf.j2", **values), mode=0o640, unit=UNIT, effect=Effect.RELOAD
         ),
@@ -57,6 +64,7 @@ def _tool(path: str, template: str, values: dict[str, object]) -> File:
 def _values(context: Context) -> dict[str, object]:
     vip = context.spec.entry.vip or ""
     entry = context.tied("entry")[0].offer
+    place_in_line = context.peers.index(context.host)
     return {
         "host": context.host,
         "others": [host for host in context.peers if host.name != context.host.name],
@@ -65,11 +73,25 @@ def _values(context: Context) -> dict[str, object]:
         "entry": entry.terms,
         "interface": context.spec.entry.interface,
         "advert_interval_s": ADVERT_INTERVAL_S,
+        "silent_adverts": SILENT_ADVERTS + place_in_line,
+        "priority": priority(place_in_line, len(context.peers)),
+        "holder_bonus": HOLDER_BONUS,
+        "check_cost": CHECK_COST,
+        "holder_file": HOLDER_FILE,
+        "note_state": STATE,
         "config": CONFIG,
         "check": CHECK,
         "find_interface": INTERFACE,
         "release": RELEASE,
     }
+
+
+def priority(place_in_line: int, hosts: int) -> int:
+    """Return the VRRP priority of the host at a place in the line of succession, 0 for the first.
+
+    Never the same twice: with equal ones two standbys answer a farewell of the holder at the same moment.
+    """
+    return FIRST_PRIORITY - place_in_line * min(30, 100 // hosts)
 
 
 def router_id(vip: str) -> int:

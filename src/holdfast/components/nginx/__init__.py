@@ -1,6 +1,7 @@
 """The front door: TLS, HTTP/2, and the way to every application server."""
 
 from holdfast.components.nginx.build import build, declare, drain, place
+from holdfast.components.nginx.faults import faults
 from holdfast.components.nginx.spec import NginxOptions, check
 from holdfast.components.nginx.watch import probes
 from holdfast.model.component import Component
@@ -15,4 +16,5 @@ component = Component(
     check=check,
     probes=probes,
     drain=drain,
+    faults=faults,
 )

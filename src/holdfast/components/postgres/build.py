@@ -76,7 +76,8 @@ def _data_parent(context: Context) -> str:
     return f"/var/lib/postgresql/{_options(context).version}"
 
 
-def _data(context: Context) -> str:
+def data_folder(context: Context) -> str:
+    """Return the path of the server's data on a member's host."""
     return f"{_data_parent(context)}/{context.spec.name}"
 
 
@@ -142,7 +143,7 @@ def _patroni(context: Context, shared: dict[str, Any]) -> str:
         api_port=API_PORT,
         tls=TLS,
         version=_options(context).version,
-        data=_data(context),
+        data=data_folder(context),
         protocol=_dcs_terms(context)["protocol"],
         dcs=_dcs(context),
         peers=[peer.address for peer in context.peers],
@@ -161,7 +162,7 @@ def _drop_in(context: Context) -> str:
         __package__,
         "patroni.service.j2",
         start=f"{LIBRARY}/postgres-start",
-        data=_data(context),
+        data=data_folder(context),
         variable=f"PATRONI_{protocol.upper()}_HOSTS",
         dcs=_dcs(context),
     )

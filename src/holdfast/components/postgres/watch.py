@@ -7,9 +7,22 @@ from typing import Any
 from holdfast.components.postgres.build import API_PORT, TLS, UNIT
 from holdfast.model.component import Context
 from holdfast.model.member import Member
-from holdfast.model.watch import Output, Probe, Reading, State
+from holdfast.model.watch import Held, Output, Probe, Reading, State, Watch
 
 _LAG_LIMIT_BYTES = 64 * 1024 * 1024
+# One session over the local socket, kept open; it ends with its server (ON_ERROR_STOP: also with a refused question).
+_AS_SUPERUSER = (
+    "setpriv",
+    "--reuid=postgres",
+    "--regid=postgres",
+    "--init-groups",
+    "env",
+    "PGAPPNAME=holdfast-watch",
+)
+_SESSION = (*_AS_SUPERUSER, "psql", "-XqAt", "-v", "ON_ERROR_STOP=1", "-d", "postgres")
+# The timeline is the beginning of the name of the file that is being written.
+_QUESTION = """select case when pg_is_in_recovery() then 'replica'
+    else 'leader ' || ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::int end;"""
 _STARTING = frozenset(
     {"starting", "restarting", "creating replica", "initializing new cluster", "running custom bootstrap script"}
 )
@@ -113,6 +126,20 @@ def _facts(own: Mapping[str, Any], cluster: Mapping[str, Any]) -> dict[str, str]
 
 def _streaming(own: Mapping[str, Any]) -> int:
     return sum(each.get("state") == "streaming" for each in own.get("replication", ()))
+
+
+def watches(_context: Context) -> tuple[Watch, ...]:
+    """Whether this member writes, as the server itself says: Patroni may be of another opinion, or hang."""
+    question = " ".join(_QUESTION.split())
+    return (Watch("database leader", "leads the database", _SESSION, question, read_leading),)
+
+
+def read_leading(answer: str) -> Held | None:
+    """Read one answer: ``leader`` with its timeline, or ``replica``."""
+    role, _, timeline = answer.partition(" ")
+    if role == "leader" and timeline.isdigit():
+        return Held(True, f"timeline {timeline}")
+    return Held(False) if answer == "replica" else None
 
 
 def violations(readings: Mapping[Member, Reading]) -> tuple[str, ...]:

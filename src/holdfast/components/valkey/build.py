@@ -20,6 +20,7 @@ FOLDER, STATE = "/etc/valkey", "/var/lib/valkey"
 # Not below /etc/valkey: the engine's user may write there, and this holds the operator's password.
 FACTS = "/etc/holdfast/cache.json"
 TOOL = "/usr/local/lib/holdfast/cache-tool"
+WATCH = "/usr/local/lib/holdfast/cache-watch"
 # The name under which the sentinels know the primary.
 GROUP = "cache"
 CHECK_KEY = "holdfast:check"
@@ -95,6 +96,7 @@ def _server(context: Context) -> tuple[Part, ...]:
     values = {"host": context.host, "port": PORT, "options": options, "min_replicas": min_replicas(context.spec)}
     return (
         Package("valkey-server"),
+        File(WATCH, render(__package__, "watch.py.j2"), mode=0o755),
         *_certificate(context, f"{FOLDER}/tls", SERVER),
         _private(f"{FOLDER}/users.acl", "users.acl.j2", SERVER, Effect.RELOAD, **_passwords()),
         _private(f"{FOLDER}/holdfast.conf", "valkey.conf.j2", SERVER, Effect.RESTART, **values, **_passwords()),

@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 from dataclasses import replace
 
-from holdfast.components.valkey.build import SENTINEL, SERVER, TOOL
+from holdfast.components.valkey.build import SENTINEL, SERVER, TOOL, WATCH
 from holdfast.components.valkey.spec import data_hosts, sentinel_hosts
 from holdfast.model.component import Context
 from holdfast.model.member import Member
-from holdfast.model.watch import Output, Probe, Reading, State
+from holdfast.model.watch import Held, Output, Probe, Reading, State, Watch
 
 PRIMARY, REPLICA, WATCHER = "primary", "replica", "sentinel"
 
@@ -72,6 +72,21 @@ def read_sentinel_only(output: Output) -> Reading:
 def _last(output: Output) -> str:
     lines = (output.stderr.strip() or output.stdout.strip()).splitlines()
     return lines[-1] if lines else "no answer"
+
+
+def watches(context: Context) -> tuple[Watch, ...]:
+    """Whether this host's server is a primary that accepts writes."""
+    if context.host.name not in data_hosts(context.spec):
+        return ()
+    return (Watch("cache primary", "accepts the cache's writes", (WATCH,), "?", read_accepting),)
+
+
+def read_accepting(answer: str) -> Held | None:
+    """Read one answer: the role, and how many good replicas it has (0: it refuses writes; ``-``: it never does)."""
+    role, _, good = answer.partition(" ")
+    if role not in ("master", "slave") or not good:
+        return None
+    return Held(role == "master" and good != "0")
 
 
 def violations(readings: Mapping[Member, Reading]) -> tuple[str, ...]:

@@ -1,0 +1,186 @@
+"""From the course of a drill to its record: what was promised, what was measured, what that shows. Pure."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from typing import TypeVar
+
+from holdfast.design.design import Design
+from holdfast.drills.check.bank import check_bank
+from holdfast.drills.check.cache import check_cache
+from holdfast.drills.check.ledger import check_ledger
+from holdfast.drills.check.register import check_register
+from holdfast.drills.check.values import LedgerHistory
+from holdfast.drills.check.verdict import overall
+from holdfast.drills.drill import Course
+from holdfast.drills.history import Kind
+from holdfast.drills.record import DrillRecord, Finding, LatencyPoint, Moment, PathNumbers, Promise, Verdict
+
+# A cache that replicates without waiting may lose this much of what it acknowledged before its primary failed: a
+# primary that is alone goes on for up to 3 s, and the clock of that is counted in whole seconds.
+CACHE_BOUND_S = 4.5
+# The way in on which the promised time to recover is measured: the front door, else the router of an application.
+WRITE_PATHS = ("write order", "sql write")
+READ_PATHS = ("read page",)
+H = TypeVar("H")
+
+
+def record_of(course: Course, design: Design, begun: str, repeat: str) -> DrillRecord:
+    """Return the record of a drill. ``begun``: wall time in ISO 8601; ``repeat``: the command that repeats it."""
+    paths = course.loads.numbers(course.fault_s if course.struck or course.scenario.during else None)
+    findings = all_findings(course)
+    safety, reason = safety_of(course, findings)
+    promises = (*times_promised(paths, design.spec.promises.rto_s), losses_promised(paths, safety), *alone(course))
+    whole = came_back(course)
+    verdict = worst([safety, *(each.verdict for each in promises), whole.verdict])
+    return DrillRecord(
+        name=course.scenario.name,
+        title=course.scenario.title,
+        verdict=verdict,
+        reason=reason if verdict is safety else first_broken((*promises, whole)),
+        begun=begun,
+        seed=course.seed,
+        length_s=course.length_s,
+        struck=course.struck,
+        promises=(*promises, whole),
+        findings=findings,
+        paths=paths,
+        moments=moments_of(course),
+        points=points_of(course),
+        phases_s=dict(course.seen.phases_s),
+        old_side_acked_s=old_side_acked_s(course),
+        whole_after_s=course.whole_after_s,
+        by_hand="" if course.whole_after_s is not None else "it was not whole in time; nothing was done by hand",
+        diagnosis="; ".join(course.diagnoses),
+        repeat=repeat,
+    )
+
+
+def all_findings(course: Course) -> tuple[Finding, ...]:
+    """Return what every checker says of every history, and the readings that could not be had."""
+    loads, failures_s = course.loads, tuple((each.from_s, each.to_s) for each in course.struck)
+    checked = (
+        *_checked("orders", loads.orders(), check_ledger),
+        *_checked("sql", loads.sql(), check_ledger),
+        *_checked("registers", loads.register(), check_register),
+        *_checked("bank", loads.accounts(), check_bank),
+        *_checked("cache", loads.cached(CACHE_BOUND_S, failures_s), check_cache),
+    )
+    unread = tuple(
+        Finding(f"read back {member}", Verdict.UNKNOWN, f"{member} could not be read back: {why}")
+        for member, why in course.unread.items()
+    )
+    return (*checked, *unread)
+
+
+def _checked(name: str, history: H | None, check: Callable[[H], tuple[Finding, ...]]) -> tuple[Finding, ...]:
+    if history is None:
+        return ()
+    try:
+        found = check(history)
+    except ValueError as error:
+        # A history that cannot be: our own measuring is at fault, so nothing is known.
+        return (Finding(f"{name}: checker", Verdict.UNKNOWN, f"the history makes no sense: {error}"),)
+    return tuple(replace(each, rule=f"{name}: {each.rule}") for each in found)
+
+
+def safety_of(course: Course, findings: tuple[Finding, ...]) -> tuple[Verdict, str]:
+    """Judge whether anything acknowledged was lost or contradicted, and whether it was really tried."""
+    histories = course.loads.operations.values()
+    writes = [each for history in histories for each in history if each.kind is Kind.WRITE]
+    reads = sum(each.ok for history in histories for each in history if each.kind is Kind.READ)
+    during = sum(course.fault_s <= each.started_s <= course.healed_s + 1.0 for each in writes)
+    finals = [each.final for each in (course.loads.orders(), course.loads.sql()) if each is not None]
+    return overall(
+        findings,
+        acknowledged=sum(each.ok for each in writes),
+        reads=reads,
+        attempted_during_fault=during,
+        bit=all(each.bit for each in course.struck),
+        final_read=all(finals) and bool(finals),
+    )
+
+
+def times_promised(paths: Sequence[PathNumbers], rto_s: float) -> tuple[Promise, ...]:
+    """Compare the longest gaps of what clients do at the front door with the promised time to recover."""
+    known = {each.name: each for each in paths}
+    write = next((known[name] for name in WRITE_PATHS if name in known), None)
+    read = next((known[name] for name in READ_PATHS if name in known), None)
+    return tuple(
+        Promise(
+            f"{word} are back within the promised time",
+            f"{rto_s:g} s",
+            f"{each.longest_gap_s:.2f} s" + ("" if each.recovered_s is not None else ", and not back in the end"),
+            Verdict.KEPT if each.longest_gap_s <= rto_s and each.recovered_s is not None else Verdict.BROKEN,
+        )
+        for word, each in (("writes", write), ("reads", read))
+        if each is not None and each.acknowledged
+    )
+
+
+def losses_promised(paths: Sequence[PathNumbers], safety: Verdict) -> Promise:
+    """Count what was acknowledged and is gone, on all ways that promise to lose nothing."""
+    counted = [each for each in paths if each.name in WRITE_PATHS and each.lost is not None]
+    lost, acknowledged = sum(each.lost or 0 for each in counted), sum(each.acknowledged for each in counted)
+    verdict = Verdict.BROKEN if lost else safety if counted else Verdict.UNKNOWN
+    return Promise("nothing acknowledged is lost", "0 lost", f"{lost} lost of {acknowledged}", verdict)
+
+
+def alone(course: Course) -> tuple[Promise, ...]:
+    """Return what was seen of roles that only one host may have at a time."""
+    seen = course.seen.violations
+    longest_s = max(((each.until_s or course.length_s) - each.at_s for each in seen), default=0.0)
+    told = f"{longest_s:.2f} s at most, {len(seen)} times: {seen[0].text}" if seen else "0 s"
+    verdict = Verdict.BROKEN if seen else Verdict.KEPT
+    return (Promise("one host at a time has each leading role", "0 s with two", told, verdict),)
+
+
+def came_back(course: Course) -> Promise:
+    """Return whether the cluster healed itself after the faults were undone."""
+    limit = f"healthy within {course.scenario.settle_s:g} s of healing"
+    if course.whole_after_s is None:
+        return Promise("the cluster becomes whole by itself", limit, course.stopped or "not whole", Verdict.BROKEN)
+    verdict = Verdict.KEPT if course.whole_after_s <= course.scenario.settle_s else Verdict.BROKEN
+    return Promise("the cluster becomes whole by itself", limit, f"{course.whole_after_s:.1f} s", verdict)
+
+
+def worst(verdicts: Iterable[Verdict]) -> Verdict:
+    """Return the verdict of several: broken outweighs unknown, unknown outweighs kept."""
+    found = set(verdicts)
+    return next(each for each in (Verdict.BROKEN, Verdict.UNKNOWN, Verdict.KEPT) if each in found)
+
+
+def first_broken(promises: Iterable[Promise]) -> str:
+    """Return the sentence for the first promise that is not kept."""
+    return next(
+        (
+            f"{each.sentence}: {each.measured} (target {each.target})."
+            for wanted in (Verdict.BROKEN, Verdict.UNKNOWN)
+            for each in promises
+            if each.verdict is wanted
+        ),
+        "",
+    )
+
+
+def moments_of(course: Course) -> tuple[Moment, ...]:
+    """Return everything that was seen happening, sorted."""
+    deed = (Moment(course.fault_s, "deed", course.deed),) if course.deed else ()
+    return tuple(sorted((*course.seen.moments, *course.seen.violations, *deed), key=lambda each: each.at_s))
+
+
+def points_of(course: Course) -> tuple[LatencyPoint, ...]:
+    """Return every operation as a point of the latency plot."""
+    return tuple(
+        LatencyPoint(path, round(each.intended_s, 4), round(each.ended_s - each.intended_s, 5), each.outcome.value)
+        for path, history in course.loads.operations.items()
+        for each in history
+    )
+
+
+def old_side_acked_s(course: Course) -> float | None:
+    """Return how long after the fault the old leader still acknowledged writes; None when nobody else took over."""
+    ledger: LedgerHistory | None = course.loads.sql()
+    told = [each for each in (ledger.writes if ledger else ()) if each.timeline is not None and each.outcome == "ok"]
+    if not told or (newest := max(each.timeline or 0 for each in told)) == min(each.timeline or 0 for each in told):
+        return None
+    return max(0.0, max(each.ended_s for each in told if (each.timeline or 0) < newest) - course.fault_s)

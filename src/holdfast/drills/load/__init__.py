@@ -1,0 +1,1 @@
+"""Loads: clients of every layer, from outside and on one clock, that write down what they saw."""
