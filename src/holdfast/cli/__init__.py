@@ -4,7 +4,7 @@ import sys
 
 import typer
 
-from holdfast.cli import changing, demo, lab, reading
+from holdfast.cli import changing, demo, drill, lab, reading
 from holdfast.cli.common import Exit, complain
 from holdfast.design.bind import BindError
 from holdfast.design.errors import SourceError, SpecError
@@ -27,6 +27,7 @@ reading.register(app)
 changing.register(app)
 lab.register(app)
 demo.register(app)
+drill.register(app)
 
 # What can go wrong in ways we know: printed in words, never as a traceback.
 _KNOWN = (SpecError, SourceError, BindError, VaultError, RunError, StaleError, WireError, AskError, LabError, OSError)

@@ -18,6 +18,7 @@ from holdfast.drills.record import Struck
 from holdfast.drills.scenario import Scenario, Strike
 from holdfast.drills.targets import TargetError, resolve
 from holdfast.model.fault import UNDERNEATH, Aim, Blow, Fault, Ground
+from holdfast.model.watch import State
 from holdfast.wire.http import Door
 
 Operation = Callable[[], Awaitable[object]]
@@ -147,6 +148,7 @@ class _Play:
     stop: asyncio.Event = field(default_factory=asyncio.Event)
     stopped: str = ""
     deed: str = ""
+    lasting: bool = False
 
     def __post_init__(self) -> None:
         self.draw = random.Random(self.seed).choice  # noqa: S311
@@ -186,7 +188,7 @@ class _Play:
         await self.loads.stop()
         self.arena.live("reading everything back")
         unread = await self.loads.read_back()
-        seen = await self.eyes.gather(fault_s, healed_s)
+        seen = await self.eyes.gather(fault_s, healed_s if self.lasting else None)
         return Course(
             self.scenario,
             self.seed,
@@ -259,6 +261,7 @@ class _Play:
             await asyncio.sleep(self.arena.timing.poll_s)
         # Asked once more at the end: counters tell most then.
         if hold_s:
+            self.lasting = True
             evidence = await self._evidence(blows, self.clock()) or evidence
         healed = await asyncio.gather(*(self.hands.heal(blow, id) for blow, id in pairs))
         if hold_s:
@@ -340,7 +343,7 @@ def complaints(status: Status | None) -> str:
     """Return what is wrong in a few words."""
     if status is None:
         return "nobody has answered yet"
-    sick = [f"{member.name}: {reading.reason}" for member, reading in status.members if reading.reason]
+    sick = [f"{member.name}: {reading.reason}" for member, reading in status.members if reading.state is not State.OK]
     more = f" and {len(sick) - 2} more" if len(sick) > 2 else ""
     return "; ".join([*status.violations, *sick[:2]]) + more or status.health
 
