@@ -19,9 +19,11 @@ from holdfast.cli.common import (
     open_design,
     say,
 )
+from holdfast.cli.drill import play
 from holdfast.cli.lab import lab_of
 from holdfast.design.design import Design
 from holdfast.design.judge import Status
+from holdfast.drills.catalogue import scenarios
 from holdfast.drills.demo import DemoError, DemoStage, run_demo
 from holdfast.drills.result import DemoResult, story
 from holdfast.drills.talk import Talk
@@ -32,6 +34,8 @@ from holdfast.runner.vault import FOLDER
 from holdfast.wire.http import HttpDoor
 
 LED_LAYER = "database"
+# The drill that the demo ends with: short, and something other than what it has just shown.
+LAST_DRILL = "leader-crash"
 
 
 def register(app: typer.Typer) -> None:
@@ -57,10 +61,18 @@ def demo(
     except DemoError as error:
         raise RunError(str(error)) from error
     emit(output, result.as_json(), "\n" + "\n".join(story(result)) + "\n")
+    code = Exit.OK if result.kept else Exit.UNKNOWN if result.kept is None else Exit.UNSAFE
+    if output is Format.TEXT:
+        code = code or _last_drill(file, design)
     for line in _farewell(file, design):
         say(line)
-    if result.kept is not True:
-        raise typer.Exit(Exit.UNKNOWN if result.kept is None else Exit.UNSAFE)
+    raise typer.Exit(code)
+
+
+def _last_drill(file: Path, design: Design) -> Exit:
+    say("\nNow a drill: many kinds of clients, a fault with its evidence, and an exact checker.")
+    scenario = next(each for each in scenarios(design) if each.name == LAST_DRILL)
+    return play(file, design, scenario, seed=1, output=Format.TEXT)
 
 
 async def _play(file: Path, cluster: Cluster, lab: Lab) -> DemoResult:
@@ -100,6 +112,8 @@ def _farewell(file: Path, design: Design) -> tuple[str, ...]:
         f"  (its certificate is signed by this cluster's own CA: {file.resolve().parent / FOLDER / 'ca.crt'})",
         "Next, with .venv/bin/holdfast:",
         f"  holdfast status{named} --watch        the whole cluster on one page",
+        f"  holdfast drill list{named}            the disasters it can be put through; then: drill run NAME",
+        f"  holdfast prove{named}                 a dozen of them, with a report to show",
         f"  holdfast switchover{named}            move the database leader in a planned way",
         f"  holdfast lab power off NAME{named}    your own power cut; then: power on",
         f"  holdfast topology{named} --svg FILE   a picture of it",

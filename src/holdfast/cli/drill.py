@@ -41,7 +41,9 @@ from holdfast.drills.scenario import Scenario
 from holdfast.runner.runs import Run, recorded
 from holdfast.runner.site import RunError
 
-SeedOption = Annotated[int | None, typer.Option("--seed", min=0, max=999_999, help="Repeat the choices of a run.")]
+SeedOption = Annotated[
+    int | None, typer.Option("--seed", min=0, max=2_147_483_647, help="Repeat the choices of a run.")
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -84,14 +86,19 @@ def run(
     design = open_design(file)
     scenario = _scenario(design, name)
     _ask(file, design, yes)
+    raise typer.Exit(play(file, design, scenario, random.randrange(1_000_000) if seed is None else seed, output))  # noqa: S311
+
+
+def play(file: Path, design: Design, scenario: Scenario, seed: int, output: Format) -> Exit:
+    """Run one drill, keep everything about it, print its summary, and return the exit code of its verdict."""
     arena = arena_of(file, design)
-    chosen = random.randrange(1_000_000) if seed is None else seed  # noqa: S311
     with recorded(file, "drill", design.digest) as folder:
-        record = asyncio.run(_one(arena, scenario, chosen, file, folder.folder / scenario.name))
-        _write_proof(folder, _proof(arena, design, file, "drill", chosen, time.monotonic(), (record,), ()))
+        begun_s = time.monotonic()
+        record = asyncio.run(_one(arena, scenario, seed, file, folder.folder / scenario.name))
+        _write_proof(folder, _proof(arena, design, file, "drill", seed, begun_s, (record,), ()))
     emit(output, record_as_json(record), summary(record))
     say(f"everything about it: {folder.folder}")
-    raise typer.Exit(_code(record.verdict))
+    return _code(record.verdict)
 
 
 def export(name: str, file: FileOption = CLUSTER_FILE) -> None:
