@@ -1,0 +1,100 @@
+"""From what a drill saw to its verdict: promises compared with numbers, and the order of verdicts."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from benchmarks.failover import p95, row_of, table
+from holdfast.cli.common import open_design
+from holdfast.drills.catalogue import faults_of, scenarios
+from holdfast.drills.drill import Field, obstacle, other_seed
+from holdfast.drills.judgement import first_broken, losses_promised, times_promised, worst
+from holdfast.drills.record import PathNumbers, Promise, Verdict
+from holdfast.drills.scenario import Scenario, Strike
+from holdfast.wire.fake import FakeWire
+
+EXAMPLES = ("cluster.yaml", "examples/standard/cluster.yaml")
+
+
+def path(name: str, gap_s: float, *, lost: int = 0, back: bool = True, acknowledged: int = 100) -> PathNumbers:
+    recovered_s = gap_s if back else None
+    return PathNumbers(name, acknowledged, 0, 0, 0, lost, gap_s, 5.0, recovered_s, 0.01, 0.02, 0.03)
+
+
+def test_gaps_are_compared_with_the_promised_time() -> None:
+    writes, reads = times_promised([path("write order", 30.1), path("read page", 0.2)], 30.0)
+    assert (writes.verdict, writes.measured, writes.target) == (Verdict.BROKEN, "30.10 s", "30 s")
+    assert reads.verdict is Verdict.KEPT
+    assert times_promised([path("write order", 2.0, back=False)], 30.0)[0].verdict is Verdict.BROKEN
+    assert times_promised([path("sql write", 2.0)], 30.0)[0].verdict is Verdict.KEPT
+    assert times_promised([path("read page", 2.0, acknowledged=0)], 30.0) == ()
+
+
+def test_one_lost_write_breaks_the_promise_and_none_read_back_leaves_it_unknown() -> None:
+    assert losses_promised([path("sql write", 1.0, lost=1)], Verdict.KEPT).verdict is Verdict.BROKEN
+    assert losses_promised([path("sql write", 1.0)], Verdict.KEPT).measured == "0 lost of 100"
+    assert losses_promised([path("sql write", 1.0)], Verdict.UNKNOWN).verdict is Verdict.UNKNOWN
+    assert losses_promised([], Verdict.KEPT).verdict is Verdict.UNKNOWN
+
+
+def test_broken_outweighs_unknown_and_unknown_outweighs_kept() -> None:
+    assert worst([Verdict.KEPT, Verdict.UNKNOWN, Verdict.BROKEN]) is Verdict.BROKEN
+    assert worst([Verdict.KEPT, Verdict.UNKNOWN]) is Verdict.UNKNOWN
+    assert worst([Verdict.KEPT]) is Verdict.KEPT
+    kept = Promise("a", "1", "0", Verdict.KEPT)
+    broken = Promise("b", "1 s", "2 s", Verdict.BROKEN)
+    unknown = Promise("c", "1", "?", Verdict.UNKNOWN)
+    assert first_broken([kept, unknown, broken]) == "b: 2 s (target 1 s)."
+    assert first_broken([kept]) == ""
+
+
+def arena() -> Field:
+    async def nowhere(place: str) -> FakeWire:
+        raise AssertionError(place)
+
+    design = open_design(Path("cluster.yaml"))
+    faults = {fault.name: fault for fault in faults_of(design)}
+    return Field(design, faults, nowhere, None, {}, {}, Path("ca.crt"), lambda: None, print, print)
+
+
+def test_what_cannot_be_played_says_why() -> None:
+    field = arena()
+    cut = Scenario("x", "x", (), (Strike("machine-power-off", "leader"),), "y")
+    assert "only a lab has it" in obstacle(cut, field)
+    assert "switchover" in obstacle(Scenario("x", "x", (), (), "y", during="switchover"), field)
+    assert obstacle(Scenario("x", "x", (), (Strike("app-kill", "app"),), "y"), field) == ""
+
+
+@pytest.mark.parametrize("example", EXAMPLES)
+def test_every_drill_of_an_example_names_faults_that_are_there(example: str) -> None:
+    design = open_design(Path(example))
+    known = {fault.name for fault in faults_of(design)}
+    assert {strike.fault for scenario in scenarios(design) for strike in scenario.strikes} <= known
+    assert len([scenario for scenario in scenarios(design) if scenario.fast]) >= 12
+
+
+def test_a_suite_gives_each_drill_its_own_seed_again_and_again() -> None:
+    assert other_seed(7, "a") == other_seed(7, "a") != other_seed(7, "b")
+    assert other_seed(7, "a") != other_seed(8, "a")
+
+
+def test_the_benchmark_counts_every_run_and_rounds_to_the_worse() -> None:
+    def record(gap_s: float, lost: int, verdict: str) -> dict[str, object]:
+        write = {"name": "write order", "longest_gap_s": gap_s, "lost": lost, "acknowledged": 10}
+        return {"paths": [write], "verdict": verdict}
+
+    row = row_of("x", [record(1.0, 0, "kept"), record(3.0, 2, "broken"), record(2.0, 0, "kept")])
+    assert (row.lost, row.acknowledged, row.gaps_s["writes"]) == (2, 30, (1.0, 3.0, 2.0))
+    assert p95(row.gaps_s["writes"]) == 3.0
+    assert "2.00 / 3.00" in table([row])
+    assert "2 of 30" in table([row])
+    assert "1 broken, 2 kept" in table([row])
+
+
+def test_drills_are_listed_without_asking_a_server() -> None:
+    argv = [sys.executable, "-m", "holdfast", "drill", "list"]
+    done = subprocess.run(argv, capture_output=True, text=True, check=True, timeout=60)
+    assert "leader-power-off" in done.stdout
+    assert "not possible" in done.stdout
