@@ -5,8 +5,8 @@ import sys
 from pathlib import Path
 
 import pytest
-
 from benchmarks.failover import p95, row_of, table
+
 from holdfast.cli.common import open_design
 from holdfast.drills.catalogue import faults_of, scenarios
 from holdfast.drills.drill import Field, obstacle, other_seed

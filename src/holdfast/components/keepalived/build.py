@@ -9,7 +9,7 @@ UNIT = "keepalived.service"
 CONFIG = "/etc/keepalived/keepalived.conf"
 TOOLS = "/usr/local/lib/holdfast"
 CHECK, INTERFACE, RELEASE = f"{TOOLS}/vip-check", f"{TOOLS}/vip-interface", f"{TOOLS}/vip-release"
-PROBE, STATE = f"{TOOLS}/vip-probe", f"{TOOLS}/vip-state"
+PROBE, STATE, HEARS = f"{TOOLS}/vip-probe", f"{TOOLS}/vip-state", f"{TOOLS}/vip-hears"
 INTERFACE_FILE = "/run/holdfast-vip.conf"
 VRRP_PROTOCOL = 112
 HOLDER_FILE = "/run/holdfast-vip.holder"
@@ -43,6 +43,7 @@ def build(context: Context) -> tuple[Part, ...]:
         _tool(RELEASE, "release.sh.j2", values),
         _tool(PROBE, "probe.sh.j2", values),
         _tool(STATE, "state.sh.j2", values),
+        *((_tool(HEARS, "hears.sh.j2", values),) if values["hears"] else ()),
         File(
             CONFIG, render(__package__, "keepalived.conf.j2", **values), mode=0o640, unit=UNIT, effect=Effect.RELOAD
         ),
@@ -65,9 +66,12 @@ def _values(context: Context) -> dict[str, object]:
     vip = context.spec.entry.vip or ""
     entry = context.tied("entry")[0].offer
     place_in_line = context.peers.index(context.host)
+    others = [host for host in context.peers if host.name != context.host.name]
     return {
         "host": context.host,
-        "others": [host for host in context.peers if host.name != context.host.name],
+        "others": others,
+        # With one other host, silence says as much about that one as about this one.
+        "hears": HEARS if len(others) > 1 else "",
         "vip": vip,
         "router_id": router_id(vip),
         "entry": entry.terms,

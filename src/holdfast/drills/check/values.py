@@ -115,8 +115,8 @@ class BankHistory:
 class CacheHistory:
     """Keys set in the cache, and those that are there in the end (None: could not be read).
 
-    ``bound_s``: an acknowledged key may be lost when it was acknowledged at most so long before a failure began or
-    while it lasted; ``failures_s``: from when to when the cache's primary was struck.
+    ``bound_s``: an acknowledged key may be lost when it was acknowledged at most so long before or after a failure
+    began; ``failures_s``: from when to when the cache's primary was struck.
     """
 
     writes: tuple[Write, ...]
