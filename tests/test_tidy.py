@@ -22,8 +22,9 @@ FORBIDDEN = {("drills", "lab")}
 
 PURE = ("model", "components", "design")
 IMPURE = {"subprocess", "socket", "os", "time", "random", "secrets", "asyncio", "threading", "httpx", "asyncssh"}
-# The one file of design that reads the disk.
+# The one file of design that reads the disk, and programs that run on servers, which a design only ships as text.
 READERS = {"src/holdfast/design/load.py"}
+PROGRAMS = "src/holdfast/components/watcher/service/"
 # Imports inside functions that are tolerated, each with its reason.
 LAZY = {"httpx": "takes 50 ms, and only clients from outside the cluster need it"}
 
@@ -170,9 +171,22 @@ def test_pure_parts_touch_nothing_outside() -> None:
             for path in house.modules().values()
             for each in house.imports(path)
             if house.layer(each.source) in PURE and house.name(path) not in READERS
+            if not house.name(path).startswith(PROGRAMS) or path.stem in ("protocol", "words", "views")
             if each.target.split(".")[0] in IMPURE
         ),
         "the same spec must give the same design anywhere: pure parts ask no clock, no disk, no network, no dice",
+    )
+
+
+def test_programs_for_servers_are_never_run_while_a_design_is_made() -> None:
+    inside = PROGRAMS.removeprefix("src/").replace("/", ".")
+    must_be_empty(
+        (
+            f"{each.source}:{each.line} imports {each.target}"
+            for each in ours()
+            if f"{each.target}.".startswith(inside) and not f"{each.source}.".startswith(inside)
+        ),
+        "what runs on a server is text to everybody else",
     )
 
 

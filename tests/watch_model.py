@@ -14,10 +14,11 @@ What is taken from the engine (Patroni 4.0.7, read in its source):
 - A replica goes on streaming from the old leader until it happens to look at the dcs.
 """
 
+from collections import deque
 from collections.abc import Callable, Iterator
 from functools import cache
 from json import loads
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from holdfast.components.watcher.service.protocol import decide
 from holdfast.components.watcher.service.words import (
@@ -37,6 +38,8 @@ from holdfast.components.watcher.service.words import (
 LEADER = "a"
 # Doubts and answers only make an attempt likelier or less likely, and the adversary chooses that anyway.
 ACTS = ("fence", "promise", "depose", "retract", "unfence")
+# A linked list of names of steps, the last one outermost.
+Path = tuple[Any, ...]
 Decide = Callable[[Self, View, Fence | None, Senses], Decision]
 
 
@@ -44,7 +47,8 @@ class Bounds(NamedTuple):
     """How large a world is explored, and faults put into it on purpose to see that the invariant notices.
 
     ``records``: how many the old leader writes; ``promises``: how often a promise key is written; ``fences``: how
-    often one host fences. ``cuts``: a fence really cuts. ``ends_receiver``: a promise waits for the receiver's end.
+    often one host fences; ``late``: how many transactions may be under way at once, to come in whenever they like.
+    ``cuts``: a fence really cuts. ``waits_for_receiver``: a promise waits until what streamed before has ended.
     """
 
     voters: tuple[str, ...] = ("b", "c")
@@ -52,7 +56,9 @@ class Bounds(NamedTuple):
     records: int = 1
     promises: int = 2
     fences: int = 1
+    late: int = 1
     cuts: bool = True
+    waits_for_receiver: bool = True
     decider: Decide = decide
 
 
@@ -122,10 +128,50 @@ def broken(world: World, bounds: Bounds) -> str:
         return "two replicas were promoted"
     if world.acknowledged > leads[0].fork:
         return "an acknowledged commit is not in the new leader's log"
+    if bounds.numsync == 1 and any(each.position > leads[0].fork for each in world.voters):
+        return "a replica is ahead of the new leader: it would seem to have what it cannot have"
     reaching = sum(each.streams and not _cut(each, bounds) and not each.leads for each in world.voters)
     if world.primary and reaching >= world.numsync:
         return "the old leader can still acknowledge"
     return ""
+
+
+def explore(bounds: Bounds, most: int) -> tuple[str, list[str], int]:
+    """Try everything, nearest first: what breaks, by which steps, and how many states were seen."""
+    first = start(bounds)
+    seen, todo = {first}, deque[tuple[World, Path]]([(first, ())])
+    while todo and len(seen) < most:
+        world, path = todo.popleft()
+        for name, after in steps(world, bounds):
+            if after in seen:
+                continue
+            seen.add(after)
+            if why := broken(after, bounds):
+                return why, _named((path, name)), len(seen)
+            todo.append((after, (path, name)))
+    return "", [], len(seen)
+
+
+def _named(path: Path) -> list[str]:
+    names: list[str] = []
+    while path:
+        path, name = path
+        names.append(name)
+    return names[::-1]
+
+
+def walk(bounds: Bounds, dice: Iterator[int]) -> tuple[str, list[str]]:
+    """Go one way at random, as long as the dice last: what breaks, and the steps."""
+    world, names = start(bounds), list[str]()
+    for each in dice:
+        ways = list(steps(world, bounds))
+        if not ways:
+            break
+        name, world = ways[each % len(ways)]
+        names.append(name)
+        if why := broken(world, bounds):
+            return why, names
+    return "", names
 
 
 def _cut(voter: Voter, bounds: Bounds) -> bool:
@@ -224,7 +270,7 @@ def _watcher_steps(world: World, index: int, voter: Voter, bounds: Bounds) -> It
         yield f"'s late {voter.late.act} comes in", _run(came, voter.late.txn, bounds)
     ruled = next((place for place, each in enumerate(world.voters) if each.leads), -1)
     late = voter.leads or (ruled >= 0 and not voter.streams)
-    secured = voter.fence is not None and voter.ended
+    secured = voter.fence is not None and (voter.ended or not bounds.waits_for_receiver)
     for silent in (True, False):
         view = (world.lead, world.sync, world.promises, ruled, late)
         decision = _decided(bounds, bounds.voters[index], view, voter.fence, secured, silent)
@@ -253,7 +299,7 @@ def _acting(
         yield "lifts its fence", _with(world, index, voter._replace(fence=None, ended=False))
     elif decision.txn:
         yield f"does {decision.act}", _run(_with(world, index, voter), decision.txn, bounds)
-        if not any(each.late for each in world.voters):
+        if voter.late is None and sum(each.late is not None for each in world.voters) < bounds.late:
             yield f"asks late to {decision.act}", _with(world, index, voter._replace(late=decision))
 
 
@@ -304,7 +350,10 @@ def _view(bounds: Bounds, name: str, seen: Seen) -> View:
     """Return what a look into the dcs shows; everybody doubts the old leader, as the adversary wants."""
     lead, sync, promises, ruled, late = seen
     doubts = {each: Note(lead.name, lead.revision, 1) for each in bounds.voters} if lead else {}
-    standings = {LEADER: Standing("primary", "running", 1, 0), name: Standing("replica", "running", 2 if late else 1, 0)}
+    standings = {
+        LEADER: Standing("primary", "running", 1, 0),
+        name: Standing("replica", "running", 2 if late else 1, 0),
+    }
     if ruled >= 0:
         standings[bounds.voters[ruled]] = Standing("primary", "running", 2, 0)
     return View(lead, sync, standings, doubts, {}, dict(zip(bounds.voters, promises, strict=True)))

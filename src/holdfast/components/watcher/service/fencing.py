@@ -1,9 +1,9 @@
 """The fence: rules in the kernel, a file that outlives a reboot, and the end of what streams from the fenced host.
 
 What it cuts is the one direction by which an old leader gets acknowledgements: connections of *this* host to the
-database's port there, and to its API (whose silence would hold an election up). Connections of the fenced host to this
-one stay open, so it can come back as a replica: its dcs member, its API calls, its rewind and its streaming all begin
-there.
+database's port there, and to its API (whose silence would hold an election up). Connections of the fenced host to
+this one stay open, so it can come back as a replica: its dcs member, its API calls, its rewind and its streaming all
+begin there.
 """
 
 import json
@@ -77,7 +77,9 @@ def rules(address: str, port: int, api_port: int) -> str:
 
 def stands(address: str) -> bool:
     """Return whether the kernel has the rules against this address."""
-    done = subprocess.run([NFT, "list", "table", "inet", TABLE], capture_output=True, text=True, timeout=5, check=False)
+    done = subprocess.run(
+        [NFT, "list", "table", "inet", TABLE], capture_output=True, text=True, timeout=5, check=False
+    )
     return done.returncode == 0 and f"ip daddr {address} " in done.stdout and f"ip saddr {address} " in done.stdout
 
 

@@ -124,7 +124,9 @@ def _doubts(me: Self, view: View) -> dict[str, Note]:
     """Return the doubts about the present leader under its present revision."""
     lead = view.lead
     found = {name: note for name, note in sorted(view.doubts.items()) if name in me.hosts}
-    return {name: each for name, each in found.items() if lead and (each.about, each.under) == (lead.name, lead.revision)}
+    return {
+        name: each for name, each in found.items() if lead and (each.about, each.under) == (lead.name, lead.revision)
+    }
 
 
 def _voters(view: View) -> tuple[str, ...]:
@@ -158,7 +160,9 @@ def _before_deposing(me: Self, view: View, fence: Fence, senses: Senses, own: No
     if (own.about, own.under) == (fence.target, fence.under):
         return _depose(me, view)
     if not senses.secured:
-        return Decision("fence", f"the fence against {fence.target} is not yet seen in force", None, fence.target, fence.under)
+        return Decision(
+            "fence", f"the fence against {fence.target} is not yet seen in force", None, fence.target, fence.under
+        )
     key = f"our:{PROMISES}{me.name}"
     note = _note(fence.target, fence.under)
     txn = Txn((lead, Compare(key, own.revision)), ((key, note),))

@@ -5,7 +5,6 @@ import json
 import selectors
 import socket
 import ssl
-import threading
 import time
 from typing import Any
 
@@ -134,7 +133,7 @@ def _is_alive(address: str, port: int) -> bool:
 
 
 def question_database(senses: Senses, settings: Json, context: ssl.SSLContext) -> None:
-    """Ask the database's own API of silent peers, for ever: should our service hang there, its host lives all the same.
+    """Ask the database's own API of silent peers, for ever: the host lives even if our service hangs there.
 
     The fenced host (``unasked``) is not asked: our own fence refuses these connections.
     """

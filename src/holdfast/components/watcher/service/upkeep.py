@@ -1,4 +1,4 @@
-"""What is done on the leader's own host: a database that died or hangs, and a dcs leader that should sit elsewhere."""
+"""What is done on the leader's own host: about a database that died or hangs, and about where the dcs's leader is."""
 
 import http.client
 import os
@@ -120,7 +120,9 @@ def _login(local: Local) -> bool:
 def _kill(local: Local) -> None:
     """Kill the database's process. What it acknowledged is on its disk and on a replica's."""
     local.hangs += 1
-    local.say(f"{LOGIN_FAILS} logins in a row had no answer within {LOGIN_S:g} s: killing the database for a failover")
+    local.say(
+        f"{LOGIN_FAILS} logins in a row had no answer within {LOGIN_S:g} s: killing the database for a failover"
+    )
     try:
         signal.pidfd_send_signal(local.pidfd, signal.SIGKILL)
     except OSError as error:

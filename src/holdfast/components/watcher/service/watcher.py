@@ -109,9 +109,12 @@ class Watcher:
             silent,
             gone,
             waited=bool(self.doubted[0]) and now - self.doubted_at >= ANSWER_S,
-            expired=self.fence is not None and time.time() - self.since > LIMIT_S,
+            expired=self._expired(),
             secured=self.secured,
         )
+
+    def _expired(self) -> bool:
+        return self.fence is not None and time.time() - self.since > LIMIT_S
 
     def _step(self, senses: Senses) -> Decision:
         """Look, decide, act. What fails is tried again in the next round, from a fresh look."""
@@ -182,7 +185,12 @@ class Watcher:
 
     def _lift(self, decision: Decision) -> None:
         fencing.take_down()
-        if self.fence and time.time() - self.since > LIMIT_S and self.view.lead and self.view.lead.name == decision.target:
+        if (
+            self.fence
+            and time.time() - self.since > LIMIT_S
+            and self.view.lead
+            and self.view.lead.name == decision.target
+        ):
             self.rest_until = time.monotonic() + REST_S
         self.fence, self.secured, self.signs.unasked = None, False, ""
         self.say(decision.why)
@@ -252,4 +260,3 @@ def _write(path: Path, text: str) -> None:
     beside = path.with_suffix(".new")
     beside.write_text(text)
     beside.rename(path)
-

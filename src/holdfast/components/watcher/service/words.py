@@ -54,7 +54,7 @@ NOBODY = Note("", 0, 0)
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """One linearizable look into the dcs, everything of one revision. ``paused``: an operator switched failover off."""
+    """One linearizable look into the dcs, everything of one revision. ``paused``: failover is switched off."""
 
     lead: Lead | None = None
     sync: Sync | None = None
