@@ -174,6 +174,14 @@ def walk(bounds: Bounds, dice: Iterator[int]) -> tuple[str, list[str]]:
     return "", names
 
 
+def along(bounds: Bounds, names: list[str]) -> str:
+    """Take steps by their names, and return what they break. Raises KeyError for a step that is not possible."""
+    world = start(bounds)
+    for name in names:
+        world = dict(steps(world, bounds))[name]
+    return broken(world, bounds)
+
+
 def _cut(voter: Voter, bounds: Bounds) -> bool:
     return voter.fence is not None and bounds.cuts
 
