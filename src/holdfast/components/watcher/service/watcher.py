@@ -27,8 +27,8 @@ CALM_S, BUSY_S, TICK_S = 2.0, 0.03, 0.1
 ANSWER_S = 0.3
 # An unused fence is lifted after this; then this host does not fence again for a while.
 LIMIT_S, REST_S = 10.0, 20.0
-# How often the rules of a standing fence are looked at.
-RECHECK_S = 1.0
+# How often the dcs is asked while a fence stands, and how often its rules are looked at.
+FENCED_S, RECHECK_S = 1.0, 5.0
 REPORT_S = 5.0
 # How long the service tries, when it is stopped, to take an unused fence down.
 FAREWELL_S = 2.0
@@ -88,7 +88,7 @@ class Watcher:
         return unused or bool(lead and lead.name in silent and lead.name != self.me.name and not self.mute_since)
 
     def _round(self) -> None:
-        due = CALM_S if not self.fence else RECHECK_S
+        due = CALM_S if not self.fence else FENCED_S
         now = time.monotonic()
         if self.changed.is_set() or self._busy() or now - self.looked >= due:
             self.changed.clear()

@@ -17,7 +17,9 @@ Json = dict[str, Any]
 Say = Callable[[str], None]
 API_S = 2.0
 # A fresh login and a tiny write; slow answers and refusals are answers, only silence counts.
-LOGIN_EVERY_S, LOGIN_S, LOGIN_FAILS = 10.0, 3.0, 3
+LOGIN_EVERY_S, LOGIN_S, LOGIN_FAILS = 10.0, 5.0, 3
+# When even an empty program takes this long, it is the host that is slow.
+SLOW_S = 0.5
 # A hung database is killed at most this often: when it hangs again at once, killing does not help.
 KILL_EVERY_S = 300.0
 MOVE_EVERY_S = 60.0
@@ -113,8 +115,14 @@ def _login(local: Local) -> bool:
     try:
         subprocess.run([local.settings["database"]["login"]], capture_output=True, timeout=LOGIN_S, check=False)
     except subprocess.TimeoutExpired:
-        return False
+        return _host_is_slow()
     return True
+
+
+def _host_is_slow() -> bool:
+    begun = time.monotonic()
+    subprocess.run(["true"], check=False)
+    return time.monotonic() - begun > SLOW_S
 
 
 def _kill(local: Local) -> None:
