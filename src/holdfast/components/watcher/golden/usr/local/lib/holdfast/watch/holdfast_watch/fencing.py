@@ -28,11 +28,14 @@ class FenceError(Exception):
 
 
 def load() -> tuple[Fence, float] | None:
-    """Return the fence that is written down and since when (seconds of the epoch); None for none."""
+    """Return the fence that is written down and since when (seconds of the epoch); None for none.
+
+    A file that cannot be read counts as none: the promise in the dcs brings the fence back.
+    """
     try:
         data = json.loads(FILE.read_text())
         return Fence(data["target"], data["under"], data["asked"]), data["since"]
-    except FileNotFoundError:
+    except (FileNotFoundError, ValueError, KeyError):
         return None
 
 
