@@ -226,6 +226,9 @@ def test_a_stop_of_this_host_is_not_held_against_the_others() -> None:
     signs.forgive(4.5)
     assert not signs.silent(1.0)
     assert signs.stops == 1
+    signs.heard["a"] -= 5.0
+    signs.beaten -= 1.0
+    assert not signs.silent(4.0), "it has not even sent its own beats"
 
 
 def test_a_refused_connection_is_a_sign_of_life() -> None:

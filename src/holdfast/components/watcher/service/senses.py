@@ -29,11 +29,14 @@ class Senses:
         self.address, self.port = settings["hosts"][settings["name"]], settings["port"]
         self.heard = dict.fromkeys(self.peers, time.monotonic())
         self.stops = 0
+        self.beaten = time.monotonic()
         self.unasked = ""
 
     def silent(self, for_s: float) -> frozenset[str]:
-        """Return the peers without a sign of life for so many seconds."""
+        """Return the peers without a sign of life for so many seconds; none while this host's own beats stay out."""
         now = time.monotonic()
+        if now - self.beaten > BEAT_S + STOPPED_S:
+            return frozenset()
         return frozenset(name for name, at in self.heard.items() if now - at >= for_s)
 
     def silence_s(self, name: str) -> float:
@@ -67,7 +70,7 @@ def beat(senses: Senses) -> None:
             now = time.monotonic()
             if now - last > BEAT_S + STOPPED_S:
                 senses.forgive(now - last)
-            last = now
+            last = senses.beaten = now
             if now >= due:
                 due = now + BEAT_S
                 _send(datagrams, senses)

@@ -127,8 +127,9 @@ class Watcher:
             self._act(decision)
         except StoreError as error:
             self.mute_since = self.mute_since or time.monotonic()
-            decision = Decision("rest", f"{error}: without the dcs nothing is decided")
-            self.say(decision.why)
+            decision = Decision("rest", f"without the dcs nothing is decided: {error}")
+            # One line for each time that it falls silent; which member was asked last is in the status.
+            self.say("the dcs does not answer: until it does nothing is decided")
         except FenceError as error:
             decision = Decision("rest", f"the fence could not be set: {error}")
             self.say(decision.why)
