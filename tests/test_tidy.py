@@ -22,8 +22,11 @@ FORBIDDEN = {("drills", "lab")}
 
 PURE = ("model", "components", "design")
 IMPURE = {"subprocess", "socket", "os", "time", "random", "secrets", "asyncio", "threading", "httpx", "asyncssh"}
-# The one file of design that reads the disk.
+# The one file of design that reads the disk, and programs that run on servers, which a design only ships as text.
 READERS = {"src/holdfast/design/load.py"}
+PROGRAMS = "src/holdfast/components/watcher/service/"
+# Its own parts that decide are pure all the same.
+DECIDING = {f"{PROGRAMS}{name}.py" for name in ("protocol", "views", "words")}
 # Imports inside functions that are tolerated, each with its reason.
 LAZY = {
     "httpx": "takes 50 ms, and only clients from outside the cluster need it",
@@ -34,7 +37,7 @@ LAZY = {
 # Names of engines that live in the folder of a component with another name.
 LODGERS = {"patroni": "postgres", "postgresql": "postgres", "redis": "valkey", "sentinel": "valkey"}
 # Names of components that are ordinary words or words of the spec: these may be said anywhere.
-ORDINARY = {"app", "base", "pki", "firewall"}
+ORDINARY = {"app", "base", "pki", "firewall", "watcher"}
 # Words said outside their home that are tolerated, each with its reason.
 SAID_OUTSIDE = {
     # Debian's package would make a database of its own while the image is built, before any design is applied.
@@ -173,6 +176,10 @@ def test_core_never_asks_for_a_component_by_its_name() -> None:
     )
 
 
+def is_program(path: Path) -> bool:
+    return house.name(path).startswith(PROGRAMS) or "golden" in path.parts
+
+
 def test_pure_parts_touch_nothing_outside() -> None:
     must_be_empty(
         (
@@ -180,9 +187,22 @@ def test_pure_parts_touch_nothing_outside() -> None:
             for path in house.modules().values()
             for each in house.imports(path)
             if house.layer(each.source) in PURE and house.name(path) not in READERS
+            if not is_program(path) or house.name(path) in DECIDING
             if each.target.split(".")[0] in IMPURE
         ),
         "the same spec must give the same design anywhere: pure parts ask no clock, no disk, no network, no dice",
+    )
+
+
+def test_programs_for_servers_are_never_run_while_a_design_is_made() -> None:
+    inside = PROGRAMS.removeprefix("src/").replace("/", ".")
+    must_be_empty(
+        (
+            f"{each.source}:{each.line} imports {each.target}"
+            for each in ours()
+            if f"{each.target}.".startswith(inside) and not f"{each.source}.".startswith(inside)
+        ),
+        "what runs on a server is text to everybody else",
     )
 
 

@@ -11,7 +11,8 @@ UNIT = "etcd.service"
 TLS = "/etc/etcd/tls"
 START = "/usr/local/lib/holdfast/etcd-start"
 # What a client of kind `dcs` has to speak (in Patroni's words), and Debian's Python package for it.
-TERMS = {"protocol": "etcd3", "client_package": "python3-etcd"}
+# ``gateway``: where its JSON interface begins.
+TERMS = {"protocol": "etcd3", "client_package": "python3-etcd", "gateway": "/v3"}
 
 
 def declare(_spec: Spec, _host: Host) -> Declaration:

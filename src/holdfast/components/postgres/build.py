@@ -20,9 +20,10 @@ DYNAMIC = "/etc/patroni/dynamic.json"
 ROLES = "/etc/patroni/roles.json"
 LIBRARY = "/usr/local/lib/holdfast"
 DATABASE = USER = "app"
+NAMESPACE = "/holdfast/"
 
 
-def declare(_spec: Spec, _host: Host) -> Declaration:
+def declare(spec: Spec, _host: Host) -> Declaration:
     """A member offers ``sql``, needs the ``dcs``, and talks to its peers over replication and Patroni's API."""
     terms = {
         "scheme": "postgresql",
@@ -32,12 +33,31 @@ def declare(_spec: Spec, _host: Host) -> Declaration:
         "check_port": str(API_PORT),
         "leader_check": "/primary",
         "replica_check": "/replica",
+        **_for_watchers(spec),
     }
     return Declaration(
         offers=(Offer("sql", PORT, terms),),
         needs=(Need("dcs"),),
         peers=(Peer(PORT, "streaming replication"), Peer(API_PORT, "leader race and failsafe checks")),
     )
+
+
+def _for_watchers(spec: Spec) -> dict[str, str]:
+    """Return what somebody has to know who watches over a failover on the member's own host."""
+    found = spec.layers["database"].options
+    version = found.version if isinstance(found, PostgresOptions) else PostgresOptions().version
+    return {
+        "unit": UNIT,
+        # Below this prefix of the dcs: leader, sync, config, members/.
+        "dcs_prefix": f"{NAMESPACE}{spec.name}/",
+        "status_path": "/patroni",
+        # Any PATCH wakes Patroni, also one that changes nothing.
+        "wake_path": "/config",
+        "pid_file": f"/var/lib/postgresql/{version}/{spec.name}/postmaster.pid",
+        # How the process that streams from the leader is titled.
+        "receiver": ": walreceiver",
+        "login": f"{LIBRARY}/postgres-login",
+    }
 
 
 def build(context: Context) -> tuple[Part, ...]:
@@ -109,7 +129,7 @@ def _tls_file(name: str, content: str, mode: int = 0o644) -> File:
 
 
 def _scripts() -> tuple[Part, ...]:
-    templates = ("start.py.j2", "member.py.j2", "roles.py.j2", "check.sh.j2")
+    templates = ("start.py.j2", "member.py.j2", "roles.py.j2", "check.sh.j2", "login.sh.j2")
     return tuple(_file(f"{LIBRARY}/postgres-{each.split('.')[0]}", each, mode=0o755) for each in templates)
 
 
@@ -136,6 +156,7 @@ def _patroni(context: Context, shared: dict[str, Any]) -> str:
     return render(
         __package__,
         "patroni.yml.j2",
+        namespace=NAMESPACE,
         cluster=context.spec.name,
         name=context.host.name,
         address=context.host.address,

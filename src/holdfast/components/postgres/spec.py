@@ -41,6 +41,9 @@ class PostgresOptions(Options):
 
     version: Literal[17] = Field(default=17, description="Major version: the one of the Debian release.")
     sync_replicas: int = Field(default=1, ge=1, description="How many replicas a commit waits for.")
+    early_failover: bool = Field(
+        default=False, description="A dead leader's host is fenced and deposed within seconds (three hosts or more)."
+    )
     parameters: dict[str, Scalar] = Field(
         default_factory=dict, description="Further PostgreSQL parameters, by name; they win over the defaults."
     )

@@ -1,0 +1,56 @@
+"""holdfast-watch SETTINGS [restore]: the service; with ``restore`` only a written-down fence is put into force."""
+
+import json
+import os
+import signal
+import sys
+import threading
+from pathlib import Path
+from types import FrameType
+
+from .senses import Senses, beat, question, question_database
+from .store import Store, follow, tls
+from .upkeep import Local, guard_logins, guard_process, keep_store_leader_away
+from .watcher import Watcher
+
+
+def main(path: str, verb: str = "run") -> None:
+    """Start the threads and work until told to stop."""
+    settings = json.loads(Path(path).read_text())
+    context = tls(settings["tls"])
+    signs = Senses(settings)
+    store = Store(settings, context)
+    local = Local(settings, context, lambda text: print(text, flush=True))
+    watcher = Watcher(settings, store, signs, local)
+    watcher.restore()
+    if verb == "restore":
+        return
+
+    def leave(_number: int, _frame: FrameType | None) -> None:
+        watcher.leaving = True
+        watcher.changed.set()
+
+    signal.signal(signal.SIGTERM, leave)
+    threading.excepthook = give_up
+    for work, *arguments in (
+        (beat, signs),
+        (question, signs),
+        (question_database, signs, settings, context),
+        (follow, store, watcher.changed),
+        (guard_process, local),
+        (guard_logins, local),
+        (keep_store_leader_away, local),
+    ):
+        threading.Thread(target=work, args=arguments, daemon=True).start()
+    watcher.report()
+    watcher.run()
+
+
+def give_up(said: threading.ExceptHookArgs) -> None:
+    """End the service when one of its threads fails: half of it would mislead the others."""
+    print(f"{said.thread.name if said.thread else 'a thread'} failed: {said.exc_value!r}", flush=True)
+    os._exit(1)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
