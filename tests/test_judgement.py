@@ -1,5 +1,6 @@
 """From what a drill saw to its verdict: promises compared with numbers, and the order of verdicts."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +10,7 @@ from benchmarks.failover import p95, row_of, table
 
 from holdfast.cli.common import open_design
 from holdfast.drills.catalogue import faults_of, scenarios
+from holdfast.drills.chaos import read_experiment
 from holdfast.drills.drill import Field, obstacle, other_seed
 from holdfast.drills.judgement import first_broken, losses_promised, times_promised, worst
 from holdfast.drills.record import PathNumbers, Promise, Verdict
@@ -98,3 +100,29 @@ def test_drills_are_listed_without_asking_a_server() -> None:
     done = subprocess.run(argv, capture_output=True, text=True, check=True, timeout=60)
     assert "leader-power-off" in done.stdout
     assert "not possible" in done.stdout
+
+
+def test_an_exported_drill_is_an_experiment_and_others_are_run_with_their_rollbacks(tmp_path: Path) -> None:
+    cli = [sys.executable, "-m", "holdfast", "drill"]
+    exported = subprocess.run(
+        [*cli, "export", "leader-crash"], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert read_experiment(json.loads(exported.stdout)).title
+    left = tmp_path / "left"
+
+    def process(name: str, path: str, *arguments: str) -> dict[str, object]:
+        provider = {"type": "process", "path": path, "arguments": list(arguments)}
+        return {"type": "action", "name": name, "provider": provider}
+
+    method = [process("break", "touch", str(left)), process("fail", "false")]
+    experiment = {"title": "t", "description": "d", "method": method, "rollbacks": [process("mend", "rm", str(left))]}
+    file = tmp_path / "experiment.json"
+    file.write_text(json.dumps(experiment))
+    done = subprocess.run([*cli, "chaos", str(file)], capture_output=True, text=True, check=False, timeout=60)
+    journal = json.loads(done.stdout)
+    assert [each["status"] for each in journal["run"]] == ["succeeded", "failed"]
+    assert not left.exists()
+    file.write_text("{}")
+    refused = subprocess.run([*cli, "chaos", str(file)], capture_output=True, text=True, check=False, timeout=60)
+    assert refused.returncode == 1
+    assert "title" in refused.stderr

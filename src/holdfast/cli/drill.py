@@ -32,7 +32,14 @@ from holdfast.console.report import html, junit, markdown, matrix, summary
 from holdfast.console.svg import topology_svg
 from holdfast.design.design import Design, plain
 from holdfast.drills.catalogue import STARRED, faults_of, scenarios
-from holdfast.drills.chaos import experiment_of, journal_of
+from holdfast.drills.chaos import (
+    ExperimentError,
+    experiment_of,
+    journal_of,
+    read_experiment,
+    real_hands,
+    run_experiment,
+)
 from holdfast.drills.drill import DrillError, Field, obstacle, other_seed, run_drill
 from holdfast.drills.judgement import record_of
 from holdfast.drills.record import DrillRecord, Proof, Unsupported, Verdict
@@ -40,6 +47,7 @@ from holdfast.drills.record_json import as_json, record_as_json
 from holdfast.drills.scenario import Scenario
 from holdfast.runner.runs import Run, recorded
 from holdfast.runner.site import RunError
+from holdfast.runner.vault import FOLDER
 
 SeedOption = Annotated[
     int | None, typer.Option("--seed", min=0, max=2_147_483_647, help="Repeat the choices of a run.")
@@ -52,6 +60,7 @@ def register(app: typer.Typer) -> None:
     drill.command("list")(list_drills)
     drill.command("run")(run)
     drill.command("export")(export)
+    drill.command("chaos")(chaos)
     app.add_typer(drill, name="drill")
     app.command()(prove)
 
@@ -107,6 +116,24 @@ def export(name: str, file: FileOption = CLUSTER_FILE) -> None:
     argv = ("drill", "run", name, "-f", str(file), "-y")
     experiment = experiment_of(_scenario(design, name), argv, ("lab", "heal", "-f", str(file)))
     typer.echo(json.dumps(experiment, indent=2))
+
+
+def chaos(
+    experiment: Annotated[Path, typer.Argument(help="A Chaos Toolkit experiment, in JSON.")],
+    file: FileOption = CLUSTER_FILE,
+    allow_code: Annotated[bool, typer.Option("--allow-code", help="Let it run Python functions too.")] = False,
+) -> None:
+    """Run a Chaos Toolkit experiment and print its journal; its rollbacks always run."""
+    try:
+        found = read_experiment(json.loads(experiment.read_text()), allow_code)
+    except (ExperimentError, ValueError) as error:
+        raise RunError(f"{experiment}: {error}") from error
+    ca = file.resolve().parent / FOLDER / "ca.crt"
+    journal = run_experiment(found, real_hands(ca if ca.exists() else None))
+    typer.echo(json.dumps(journal, indent=2))
+    if journal["status"] == "interrupted":
+        raise typer.Exit(Exit.INTERRUPTED)
+    raise typer.Exit(Exit.OK if journal["status"] == "completed" else Exit.UNSAFE)
 
 
 def prove(
