@@ -140,7 +140,7 @@ def test_what_the_design_gives_up_is_removed_if_it_is_ours_and_unchanged(cluster
 
 
 def test_a_restart_of_the_database_rolls_under_load(cluster: LabCluster, measured: Measured) -> None:
-    cluster.edit("database: {hosts: [a, b, c]}", "database: {hosts: [a, b, c], parameters: {max_connections: 170}}")
+    cluster.edit("early_failover: true}", "early_failover: true, parameters: {max_connections: 170}}")
     with cluster.customers() as shop:
         shop.shop_calmly()
         done = cluster.holdfast("apply", "-y")
