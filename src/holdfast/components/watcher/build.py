@@ -55,9 +55,9 @@ def build(context: Context) -> tuple[Part, ...]:
         *(_restarting(f"{LIBRARY}/{PACKAGE}/{name}.py", module(name)) for name in MODULES),
         Directory("/etc/holdfast"),
         Directory(TLS, mode=0o700),
-        _restarting(f"{TLS}/ca.crt", value("pki/ca.crt")),
-        _restarting(f"{TLS}/host.crt", value(f"pki/host/{context.host.name}.crt")),
-        _restarting(f"{TLS}/host.key", value(f"pki/host/{context.host.name}.key"), mode=0o600),
+        _certificate("ca.crt", "pki/ca.crt"),
+        _certificate("host.crt", f"pki/host/{context.host.name}.crt"),
+        _certificate("host.key", f"pki/host/{context.host.name}.key", mode=0o600),
         _restarting(SETTINGS, json.dumps(settings(context), indent=2, sort_keys=True) + "\n"),
         _restarting(f"/etc/systemd/system/{UNIT}", unit),
         Unit(UNIT, verify=("python3", "-I", "-m", "json.tool", SETTINGS, "/dev/null")),
@@ -70,9 +70,14 @@ def module(name: str) -> str:
     return (files(__package__) / "service" / f"{name}.py").read_text()
 
 
-def _restarting(path: str, content: str, mode: int = 0o644) -> File:
+def _certificate(name: str, content: str, mode: int = 0o644) -> File:
+    path, text = f"{TLS}/{name}", value(content)
+    return File(path, text, mode=mode, unit=UNIT, effect=Effect.RELOAD, sensitive=mode == 0o600)
+
+
+def _restarting(path: str, content: str) -> File:
     # A restart costs nobody anything: a fence stays in force, a new process goes on where the old one was.
-    return File(path, content, mode=mode, unit=UNIT, effect=Effect.RESTART, sensitive=mode == 0o600)
+    return File(path, content, unit=UNIT, effect=Effect.RESTART)
 
 
 def settings(context: Context) -> dict[str, object]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from types import FrameType
 
 from .senses import Senses, beat, question, question_database
-from .store import Store, follow, tls
+from .store import Store, follow, read_anew, tls
 from .upkeep import Local, guard_logins, guard_process, keep_store_leader_away
 from .watcher import Watcher
 
@@ -30,7 +30,12 @@ def main(path: str, verb: str = "run") -> None:
         watcher.leaving = True
         watcher.changed.set()
 
+    def renew(_number: int, _frame: FrameType | None) -> None:
+        read_anew(context, settings["tls"])
+        print("certificates read anew", flush=True)
+
     signal.signal(signal.SIGTERM, leave)
+    signal.signal(signal.SIGHUP, renew)
     threading.excepthook = give_up
     for work, *arguments in (
         (beat, signs),

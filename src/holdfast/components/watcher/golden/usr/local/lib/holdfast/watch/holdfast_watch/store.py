@@ -27,8 +27,14 @@ class StoreError(Exception):
 def tls(files: Json) -> ssl.SSLContext:
     """Return the context of a client that shows the host's certificate and trusts the cluster's own CA only."""
     context = ssl.create_default_context(cafile=files["ca"])
-    context.load_cert_chain(files["cert"], files["key"])
+    read_anew(context, files)
     return context
+
+
+def read_anew(context: ssl.SSLContext, files: Json) -> None:
+    """Let connections made from now on show the certificate that is on the disk now. Raises OSError."""
+    context.load_verify_locations(cafile=files["ca"])
+    context.load_cert_chain(files["cert"], files["key"])
 
 
 def connect(url: str, context: ssl.SSLContext, timeout_s: float) -> http.client.HTTPSConnection:
