@@ -148,7 +148,9 @@ def rendered(component: str) -> dict[str, str]:
 
 def golden(component: str) -> dict[str, str]:
     folder = house.COMPONENTS / component / "golden"
-    return {path.relative_to(folder).as_posix(): path.read_text() for path in folder.rglob("*") if path.is_file()}
+    # Python may have compiled those that are Python files.
+    found = (path for path in folder.rglob("*") if path.is_file() and path.suffix != ".pyc")
+    return {path.relative_to(folder).as_posix(): path.read_text() for path in found}
 
 
 def rewrite(component: str, files: dict[str, str]) -> None:
