@@ -19,11 +19,9 @@ from holdfast.cli.common import (
     open_design,
     say,
 )
-from holdfast.cli.drill import play
 from holdfast.cli.lab import lab_of
 from holdfast.design.design import Design
 from holdfast.design.judge import Status
-from holdfast.drills.catalogue import scenarios
 from holdfast.drills.demo import DemoError, DemoStage, run_demo
 from holdfast.drills.result import DemoResult, story
 from holdfast.drills.talk import Talk
@@ -70,9 +68,10 @@ def demo(
 
 
 def _last_drill(file: Path, design: Design) -> Exit:
+    from holdfast.cli.proving import play_named
+
     say("\nNow a drill: many kinds of clients, a fault with its evidence, and an exact checker.")
-    scenario = next(each for each in scenarios(design) if each.name == LAST_DRILL)
-    return play(file, design, scenario, seed=1, output=Format.TEXT)
+    return play_named(file, design, LAST_DRILL, seed=1)
 
 
 async def _play(file: Path, cluster: Cluster, lab: Lab) -> DemoResult:
