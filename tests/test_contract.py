@@ -141,16 +141,23 @@ def test_a_reader_survives_nonsense_and_never_takes_it_for_health(component: str
 def rendered(component: str) -> dict[str, str]:
     """The files of a component on host a, and its other parts in words."""
     parts = design("three").parts[Member(component, "a")]
-    files = {part.path.lstrip("/"): part.content for part in parts if isinstance(part, File)}
+    own = programs(component)
+    files = [part for part in parts if isinstance(part, File)]
     words = [line for part in parts if (line := sentence(part))]
-    return files | {"PARTS.txt": "".join(f"{line}\n" for line in words)}
+    words += [f"{each.path} is {own[each.content]} as it is" for each in files if each.content in own]
+    texts = {each.path.lstrip("/"): each.content for each in files if each.content not in own}
+    return texts | {"PARTS.txt": "".join(f"{line}\n" for line in words)}
+
+
+def programs(component: str) -> dict[str, str]:
+    """Text → name of what a component ships as it is: a golden copy would show nothing that the file does not."""
+    folder = house.COMPONENTS / component
+    return {path.read_text(): path.relative_to(folder).as_posix() for path in sorted(folder.glob("service/*.py"))}
 
 
 def golden(component: str) -> dict[str, str]:
     folder = house.COMPONENTS / component / "golden"
-    # Python may have compiled those that are Python files.
-    found = (path for path in folder.rglob("*") if path.is_file() and path.suffix != ".pyc")
-    return {path.relative_to(folder).as_posix(): path.read_text() for path in found}
+    return {path.relative_to(folder).as_posix(): path.read_text() for path in folder.rglob("*") if path.is_file()}
 
 
 def rewrite(component: str, files: dict[str, str]) -> None:

@@ -178,7 +178,7 @@ def test_core_never_asks_for_a_component_by_its_name() -> None:
 
 
 def is_program(path: Path) -> bool:
-    return house.name(path).startswith(PROGRAMS) or "golden" in path.parts
+    return house.name(path).startswith(PROGRAMS)
 
 
 def test_pure_parts_touch_nothing_outside() -> None:

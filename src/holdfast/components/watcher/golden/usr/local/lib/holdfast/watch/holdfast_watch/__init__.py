@@ -1,1 +1,0 @@
-"""The service itself: standard library only. It runs on the servers, never while a design is made."""
