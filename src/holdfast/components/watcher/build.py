@@ -15,7 +15,19 @@ PORT = 7901
 PACKAGE, LIBRARY = "holdfast_watch", "/usr/local/lib/holdfast/watch"
 SETTINGS = "/etc/holdfast/watch.json"
 TLS = "/etc/holdfast/watch-tls"
-MODULES = ("__init__", "__main__", "fencing", "protocol", "senses", "store", "upkeep", "views", "watcher", "words")
+MODULES = (
+    "__init__",
+    "__main__",
+    "fencing",
+    "protocol",
+    "seclusion",
+    "senses",
+    "store",
+    "upkeep",
+    "views",
+    "watcher",
+    "words",
+)
 # Below this nobody could outvote the leader's host.
 HOSTS_MIN = 3
 

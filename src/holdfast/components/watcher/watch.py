@@ -37,6 +37,9 @@ def _wrong(status: dict[str, Any], now: float) -> str:
         return f"hangs: its status is {now - status['at']:.0f} s old"
     if fence := status["fence"]:
         return _fence(fence, str(status["why"]))
+    if status["secluded_s"]:
+        told = "reaches neither a majority of the hosts nor the dcs, so clients of its database must wait"
+        return f"{told} (since {status['secluded_s']:.0f} s)"
     if status["mute_s"] > MUTE_S:
         return f"the dcs has not answered it for {status['mute_s']:.0f} s"
     return ""
