@@ -188,8 +188,8 @@ def test_our_own_way_in_stays_open() -> None:
     text = LAYOUTS["three"].replace("name: shop", "name: shop\nssh: {port: 2222}")
     made = make_design(parse(text, "cluster.yaml", lambda _name: "0" * 64))
     for fault in faults_of(made):
-        if fault.name.startswith(("inside-cut", "inside-loss")):
-            for blow in fault.strike(Aim(("a",), ("a", "b", "c")), None):
+        if fault.name.startswith(("inside-cut", "inside-loss", "inside-pair")):
+            for blow in fault.strike(Aim(("a", "b"), ("a", "b", "c")), None):
                 rules = blow.inject[0][1]
                 assert "tcp dport 2222 accept" in rules or "chain input" not in rules
                 assert "tcp sport 2222 accept" in rules or "chain output" not in rules

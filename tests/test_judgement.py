@@ -12,7 +12,15 @@ from holdfast.cli.common import open_design
 from holdfast.drills.catalogue import faults_of, scenarios
 from holdfast.drills.chaos import read_experiment
 from holdfast.drills.drill import Field, obstacle, other_seed
-from holdfast.drills.judgement import first_broken, losses_promised, times_promised, worst
+from holdfast.drills.judgement import (
+    done_meanwhile,
+    first_broken,
+    losses_promised,
+    played_out,
+    times_promised,
+    worst,
+)
+from holdfast.drills.operations import Deed
 from holdfast.drills.record import PathNumbers, Promise, Verdict
 from holdfast.drills.scenario import Scenario, Strike
 from holdfast.wire.fake import FakeWire
@@ -34,6 +42,15 @@ def test_gaps_are_compared_with_the_promised_time() -> None:
     assert times_promised([path("read page", 2.0, acknowledged=0)], 30.0) == ()
 
 
+def test_where_nobody_may_lead_the_time_counts_from_the_healing() -> None:
+    # The gap is from 5.0 to 45.0.
+    (writes,) = times_promised([path("write order", 40.0)], 30.0, writes_from_s=43.0)
+    assert (writes.verdict, writes.measured) == (Verdict.KEPT, "2.00 s")
+    (late,) = times_promised([path("write order", 40.0)], 30.0, writes_from_s=10.0)
+    assert (late.verdict, late.measured) == (Verdict.BROKEN, "35.00 s")
+    assert times_promised([path("write order", 1.0)], 30.0, writes_from_s=43.0)[0].measured == "0.00 s"
+
+
 def test_one_lost_write_breaks_the_promise_and_none_read_back_leaves_it_unknown() -> None:
     assert losses_promised([path("sql write", 1.0, lost=1)], Verdict.KEPT).verdict is Verdict.BROKEN
     assert losses_promised([path("sql write", 1.0)], Verdict.KEPT).measured == "0 lost of 100"
@@ -50,6 +67,24 @@ def test_broken_outweighs_unknown_and_unknown_outweighs_kept() -> None:
     unknown = Promise("c", "1", "?", Verdict.UNKNOWN)
     assert first_broken([kept, unknown, broken]) == "b: 2 s (target 1 s)."
     assert first_broken([kept]) == ""
+
+
+def test_what_goes_on_meanwhile_must_come_to_its_end_only_when_nothing_strikes_it() -> None:
+    alone = Scenario("x", "x", (), (), "y", during="release")
+    struck = Scenario("x", "x", (), (Strike("app-kill", "app"),), "y", during="release")
+    done, failed = Deed("the release took 9.0 s"), Deed("the release failed after 2.0 s: no answer", failed=True)
+    assert [each.verdict for each in done_meanwhile(alone, done)] == [Verdict.KEPT]
+    assert [each.verdict for each in done_meanwhile(alone, failed)] == [Verdict.BROKEN]
+    assert done_meanwhile(struck, failed) == ()
+    (left,) = done_meanwhile(struck, Deed(left="the release is not undone: no answer"))
+    assert (left.verdict, left.measured) == (Verdict.BROKEN, "the release is not undone: no answer")
+    assert done_meanwhile(Scenario("x", "x", (), (), "y"), Deed()) == ()
+
+
+def test_a_drill_that_was_stopped_is_never_kept() -> None:
+    assert played_out("") == ()
+    (stopped,) = played_out("stopped: no write was acknowledged for 3 s")
+    assert (stopped.verdict, stopped.measured) == (Verdict.UNKNOWN, "stopped: no write was acknowledged for 3 s")
 
 
 def arena() -> Field:

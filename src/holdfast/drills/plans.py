@@ -1,9 +1,11 @@
 """The drills as they are written down, before a design gives their faults their names. Data only."""
 
-from holdfast.drills.scenario import BAD_RELEASE, SWITCHOVER, Scenario, Strike
+from holdfast.drills.scenario import APPLY, BAD_RELEASE, RELEASE, SWITCHOVER, Scenario, Strike
 
 _SAFE = "writes are back within the promised time, and nothing acknowledged is lost"
 _SERVED = "clients are served within the promised time"
+# After so long a release or an apply has looked at all hosts and changes the first ones.
+_UNDER_WAY_S = 6.0
 
 # Faults are named by what they are done to, as a design has it (see `catalogue`), or by their code.
 PLANS = (
@@ -195,8 +197,16 @@ PLANS = (
         ("E2",),
         (Strike("dcs:down", "majority", 0.0, 40.0), Strike("sql:down", "replica", 10.0, 25.0)),
         "the leader stops writing rather than risk a second one; all comes back with the quorum",
+        gives_up=True,
     ),
-    Scenario("bad-release", "release a version that does not start", ("F2",), (), _SERVED, during=BAD_RELEASE),
+    Scenario(
+        "bad-release",
+        "release a version that does not start",
+        ("F2",),
+        (),
+        "the version is refused on the first host and the one before comes back; clients are served by the others",
+        during=BAD_RELEASE,
+    ),
     Scenario(
         "leader-and-standby",
         "cut the leader's power and kill its synchronous standby at the same moment",
@@ -213,5 +223,21 @@ PLANS = (
         (Strike("#A1", "leader", 0.3),),
         _SAFE,
         during=SWITCHOVER,
+    ),
+    Scenario(
+        "leader-crash-during-release",
+        "kill the leader's postmaster while a release of the application goes from host to host",
+        (),
+        (Strike("#A1", "leader", _UNDER_WAY_S),),
+        _SAFE,
+        during=RELEASE,
+    ),
+    Scenario(
+        "leader-crash-during-apply",
+        "kill the leader's postmaster while apply mends a changed file of the application on every host",
+        (),
+        (Strike("#A1", "leader", _UNDER_WAY_S),),
+        _SAFE,
+        during=APPLY,
     ),
 )

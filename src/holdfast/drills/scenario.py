@@ -32,6 +32,8 @@ class Scenario:
     the whole disturbance, when there is none): ``switchover``, ``release``, ``bad release`` (a version that does not
     start) or ``apply``; "" for nothing. ``settle_s``: how long the load goes on after the last heal before the
     cluster must be healthy. ``promise``: what must hold. ``fast``: it belongs to the suite of ten minutes.
+    ``gives_up``: nobody may lead while the faults last, so writing must stop, and the promised time counts from the
+    healing.
     """
 
     name: str
@@ -42,3 +44,4 @@ class Scenario:
     during: str = ""
     settle_s: float = 60.0
     fast: bool = False
+    gives_up: bool = False
