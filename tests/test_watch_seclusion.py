@@ -24,10 +24,10 @@ class Api:
     """Answers as the database's API of this host does."""
 
     def __init__(self) -> None:
-        self.role = "primary"
+        self.standing = {"role": "primary"}
 
     def api(self, _method: str, _path: str) -> dict[str, str]:
-        return {"role": self.role}
+        return self.standing
 
 
 class Place:
@@ -119,13 +119,13 @@ def test_it_ends_when_the_dcs_says_that_this_host_leads_on(place: Place) -> None
     assert (place.own.since, place.signs.alone, place.loaded[-1]) == (0.0, False, removal())
 
 
-def test_it_ends_when_the_database_is_a_replica(place: Place) -> None:
+def test_it_ends_when_the_database_follows_another_leader(place: Place) -> None:
     place.leads()
     place.passes(5.0)
-    place.database.role = "demoted"
+    place.database.standing = {"role": "replica"}
     place.passes(1.0)
-    assert place.own.since
-    place.database.role = "replica"
+    assert place.own.since, "it still has commits that nobody else has"
+    place.database.standing = {"role": "replica", "replication_state": "streaming"}
     place.passes(1.0)
     assert not place.own.since
     place.passes(5.0)
@@ -135,7 +135,7 @@ def test_it_ends_when_the_database_is_a_replica(place: Place) -> None:
 def test_a_planned_handing_over_keeps_nobody_waiting(place: Place) -> None:
     place.leads()
     place.own.looked(place.clock.now, leads=False, acts=True)
-    place.database.role = "replica"
+    place.database.standing = {"role": "replica", "replication_state": "streaming"}
     for _ in range(30):
         place.signs.answers("b")
         place.passes(0.1)

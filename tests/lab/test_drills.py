@@ -165,6 +165,8 @@ def test_real_servers_are_drilled_over_ssh_alone(cluster: LabCluster, tmp_path: 
     record = json.loads(done.stdout)
     assert record["verdict"] == "kept", record["reason"]
     assert record["struck"][0]["bit"]
+    schemas = ("runuser", "-u", "postgres", "--", "psql", "-Atc", "select nspname from pg_namespace", "app")
+    assert "holdfast_drill" not in cluster.inside(cluster.leader("postgres"), *schemas)
     proof = json.loads(next((folder / ".holdfast/runs").glob("*-drill-*/proof.json")).read_text())
     assert "real servers" in proof["machine"]
 

@@ -12,6 +12,7 @@ from holdfast.design.judge import HEALTHY, Status, what_is_wrong
 from holdfast.drills.eyes import Eyes, Seen
 from holdfast.drills.hands import Connect, Hands, HandsError
 from holdfast.drills.history import Kind
+from holdfast.drills.load.base import LoadError
 from holdfast.drills.load.loads import Loads
 from holdfast.drills.numbers import steady, successes
 from holdfast.drills.operations import Deed, Operation
@@ -192,6 +193,7 @@ class _Play:
         await self._tidy()
         self.arena.live("reading everything back")
         unread = await self.loads.read_back()
+        await self._clear()
         seen = await self.eyes.gather(fault_s, healed_s if self.lasting else None)
         return Course(
             self.scenario,
@@ -210,7 +212,7 @@ class _Play:
         )
 
     async def clean_up(self) -> None:
-        """Undo everything that may be in force, and remove what the clients made."""
+        """Undo everything that may be in force."""
         if self.hands.struck:
             self.arena.say("healing")
         await self.hands.heal_all()
@@ -245,6 +247,13 @@ class _Play:
         except Exception as error:
             self.deed = replace(self.deed, left=f"the {self.scenario.during} is not undone: {error}")
             self.arena.say(self.deed.left)
+
+    async def _clear(self) -> None:
+        """Remove what the clients made in the database and in the cache; the next drill does it otherwise."""
+        try:
+            await self.loads.clear()
+        except LoadError as error:
+            self.arena.say(f"what the clients made is still there: {error}")
 
     async def _strike(self, number: int, strike: Strike, fault_s: float, status: Status | None) -> None:
         await asyncio.sleep(max(0.0, fault_s + strike.at_s - self.clock()))

@@ -19,7 +19,8 @@ TABLE = "holdfast_seclusion"
 # Less than the second after which others may act (senses.GONE_S), more than a few lost datagrams.
 ALONE_S = 0.8
 STEP_S, ROLE_S = 0.05, 0.5
-NOT_LEADING = "replica"
+# It receives the log of a leader: what nobody else had was taken back, and it says nothing that is old for long.
+FOLLOWS = ("replica", "streaming")
 
 
 class Seclusion:
@@ -52,10 +53,10 @@ class Seclusion:
         """Begin or end the seclusion, when it is time for that."""
         if self.leading and (self.since or self.deposed) and now - self.asked >= ROLE_S:
             self.asked = now
-            if self._role() == NOT_LEADING:
+            if self._standing() == FOLLOWS:
                 self.leading = self.deposed = False
         if self.since and not self.leading:
-            self._end("the database here is a replica now: clients are let in again")
+            self._end("the database here follows another leader now: clients are let in again")
         elif self.since and self.confirmed > self.since:
             self._end("the dcs says that this host still leads: clients are let in again")
         elif not self.since and self.leading and self.acts and not self.entitled(now):
@@ -72,11 +73,13 @@ class Seclusion:
         self.since, self.signs.alone = 0.0, False
         self.say(why)
 
-    def _role(self) -> str:
+    def _standing(self) -> tuple[str, str]:
+        """Return the role of this host's database, and whether it receives the log of a leader."""
         try:
-            return str(self.local.api("GET", self.settings["database"]["status_path"]).get("role"))
+            found = self.local.api("GET", self.settings["database"]["status_path"])
+            return str(found.get("role")), str(found.get("replication_state"))
         except (OSError, http.client.HTTPException, ValueError, AttributeError):
-            return ""
+            return "", ""
 
 
 def rules(port: int) -> str:
