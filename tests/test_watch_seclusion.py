@@ -1,5 +1,9 @@
 """When a leader keeps its clients waiting: reached by no majority and by no dcs, and until it is known who leads."""
 
+import os
+import signal
+import subprocess
+
 import pytest
 
 from holdfast.components.watcher.service import seclusion
@@ -25,6 +29,7 @@ class Api:
 
     def __init__(self) -> None:
         self.standing = {"role": "primary"}
+        self.pidfd = -1
 
     def api(self, _method: str, _path: str) -> dict[str, str]:
         return self.standing
@@ -40,7 +45,7 @@ class Place:
         monkeypatch.setattr("holdfast.components.watcher.service.senses.time", self.clock)
         monkeypatch.setattr(seclusion, "load", self.loaded.append)
         self.signs = Senses({"name": "a", "hosts": HOSTS, "port": 7901})
-        settings = {"database": {"port": 5432, "status_path": "/patroni"}}
+        settings = {"database": {"port": 5432, "status_path": "/patroni", "recovering": ": startup"}}
         self.own = Seclusion(settings, self.signs, self.database, self.said.append)  # type: ignore[arg-type]
 
     def leads(self) -> None:
@@ -140,6 +145,28 @@ def test_a_planned_handing_over_keeps_nobody_waiting(place: Place) -> None:
         place.signs.answers("b")
         place.passes(0.1)
     assert place.loaded == []
+
+
+@pytest.mark.parametrize(("recovering", "ended"), [((), True), ((17,), False)])
+def test_a_database_that_nobody_stops_though_it_was_deposed_is_stopped(
+    place: Place, monkeypatch: pytest.MonkeyPatch, recovering: tuple[int, ...], ended: bool
+) -> None:
+    monkeypatch.setattr(seclusion, "titled", lambda _word: recovering)
+    process = subprocess.Popen(["sleep", "60"])
+    try:
+        place.database.pidfd = os.pidfd_open(process.pid)
+        place.leads()
+        place.own.looked(place.clock.now, leads=False, acts=True)
+        place.passes(seclusion.DEPOSED_S - 0.1)
+        assert process.poll() is None, "its manager is given the time to do it"
+        place.passes(0.2)
+        if ended:
+            assert process.wait(5) == -signal.SIGQUIT
+            assert "stopping it" in place.said[-1]
+    finally:
+        assert (process.poll() is None) is not ended, "a replica is no danger"
+        process.kill()
+        process.wait()
 
 
 def test_it_stays_out_where_early_failover_does(place: Place) -> None:

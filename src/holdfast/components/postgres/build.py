@@ -56,6 +56,8 @@ def _for_watchers(spec: Spec) -> dict[str, str]:
         "pid_file": f"/var/lib/postgresql/{version}/{spec.name}/postmaster.pid",
         # How the process that streams from the leader is titled.
         "receiver": ": walreceiver",
+        # How the process that only a replica has is titled.
+        "recovering": ": startup",
         "login": f"{LIBRARY}/postgres-login",
     }
 

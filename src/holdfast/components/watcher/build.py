@@ -96,7 +96,7 @@ def settings(context: Context) -> dict[str, object]:
     """Return all that the service must know."""
     sql, terms = context.tied("sql")[0], context.tied("sql")[0].offer.terms
     near, far = _endpoints(context)
-    names = ("status_path", "wake_path", "pid_file", "receiver", "login")
+    names = ("status_path", "wake_path", "pid_file", "receiver", "recovering", "login")
     return {
         "name": context.host.name,
         "hosts": {tie.host.name: tie.host.address for tie in context.tied("sql")},

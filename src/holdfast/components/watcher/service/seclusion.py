@@ -6,11 +6,12 @@ on, they go on. Only the database's port is closed; its manager is on the same h
 """
 
 import http.client
+import signal
 import subprocess
 import time
 from typing import Any
 
-from .fencing import NFT
+from .fencing import NFT, titled
 from .senses import Senses
 from .upkeep import Local, Say
 
@@ -19,6 +20,9 @@ TABLE = "holdfast_seclusion"
 # Less than the second after which others may act (senses.GONE_S), more than a few lost datagrams.
 ALONE_S = 0.8
 STEP_S, ROLE_S = 0.05, 0.5
+# So long after the dcs took the lead away, the database's own manager has stopped it, if it works at all. An election
+# takes longer.
+DEPOSED_S = 1.0
 # It receives the log of a leader: what nobody else had was taken back, and it says nothing that is old for long.
 FOLLOWS = ("replica", "streaming")
 
@@ -34,6 +38,7 @@ class Seclusion:
     def __init__(self, settings: Json, signs: Senses, local: Local, say: Say) -> None:
         self.settings, self.signs, self.local, self.say = settings, signs, local, say
         self.leading = self.deposed = self.acts = False
+        self.deposed_at = 0.0
         self.confirmed = self.since = self.asked = 0.0
         self.times = 0
 
@@ -42,8 +47,8 @@ class Seclusion:
         self.acts = acts
         if leads:
             self.leading, self.deposed, self.confirmed = True, False, begun
-        elif self.leading:
-            self.deposed, self.confirmed = True, 0.0
+        elif self.leading and not self.deposed:
+            self.deposed, self.deposed_at, self.confirmed = True, begun, 0.0
 
     def entitled(self, now: float) -> bool:
         """Return whether nobody else can lead yet: deposing takes a majority that has long not heard this host."""
@@ -51,6 +56,9 @@ class Seclusion:
 
     def step(self, now: float) -> None:
         """Begin or end the seclusion, when it is time for that."""
+        if self.deposed and self.acts and self.deposed_at and now - self.deposed_at >= DEPOSED_S:
+            self.deposed_at = 0.0
+            self._stop()
         if self.leading and (self.since or self.deposed) and now - self.asked >= ROLE_S:
             self.asked = now
             if self._standing() == FOLLOWS:
@@ -72,6 +80,16 @@ class Seclusion:
         load(removal())
         self.since, self.signs.alone = 0.0, False
         self.say(why)
+
+    def _stop(self) -> None:
+        """Stop a database that still takes writes although it was deposed: its manager must be hanging."""
+        if self.local.pidfd < 0 or titled(self.settings["database"]["recovering"]):
+            return
+        self.say("the dcs says that this host leads no longer, but its database was not stopped: stopping it")
+        try:
+            signal.pidfd_send_signal(self.local.pidfd, signal.SIGQUIT)
+        except OSError as error:
+            self.say(f"the database could not be stopped: {error}")
 
     def _standing(self) -> tuple[str, str]:
         """Return the role of this host's database, and whether it receives the log of a leader."""
