@@ -19,6 +19,8 @@ CONFIG = "/etc/patroni/config.yml"
 DYNAMIC = "/etc/patroni/dynamic.json"
 ROLES = "/etc/patroni/roles.json"
 LIBRARY = "/usr/local/lib/holdfast"
+# What a deposed leader wrote last, kept before it is rewound.
+EVIDENCE = "/var/lib/postgresql/evidence"
 DATABASE = USER = "app"
 NAMESPACE = "/holdfast/"
 
@@ -72,9 +74,10 @@ def build(context: Context) -> tuple[Part, ...]:
         Directory("/etc/patroni", owner="root", group="postgres", mode=0o750),
         Directory(TLS, owner="postgres", group="postgres", mode=0o700),
         Directory(_data_parent(context), owner="postgres", group="postgres"),
+        Directory(EVIDENCE, owner="postgres", group="postgres", mode=0o700),
         Directory(LIBRARY),
         *_certificates(context.host.name),
-        *_scripts(),
+        *_scripts(context),
         *_configuration(context),
         _file("/etc/profile.d/holdfast-postgres.sh", "operator.sh.j2", config=CONFIG),
         Unit("postgresql.service", running=False),
@@ -130,9 +133,14 @@ def _tls_file(name: str, content: str, mode: int = 0o644) -> File:
     )
 
 
-def _scripts() -> tuple[Part, ...]:
-    templates = ("start.py.j2", "member.py.j2", "roles.py.j2", "check.sh.j2", "login.sh.j2")
-    return tuple(_file(f"{LIBRARY}/postgres-{each.split('.')[0]}", each, mode=0o755) for each in templates)
+def _scripts(context: Context) -> tuple[Part, ...]:
+    templates = ("start.py.j2", "member.py.j2", "roles.py.j2", "check.sh.j2", "login.sh.j2", "rewind.sh.j2")
+    values = {"bin": _bin(context), "evidence": EVIDENCE}
+    return tuple(_file(f"{LIBRARY}/postgres-{each.split('.')[0]}", each, mode=0o755, **values) for each in templates)
+
+
+def _bin(context: Context) -> str:
+    return f"/usr/lib/postgresql/{_options(context).version}/bin"
 
 
 def _configuration(context: Context) -> tuple[Part, ...]:
@@ -165,7 +173,8 @@ def _patroni(context: Context, shared: dict[str, Any]) -> str:
         port=PORT,
         api_port=API_PORT,
         tls=TLS,
-        version=_options(context).version,
+        bin=_bin(context),
+        rewind=f"{LIBRARY}/postgres-rewind",
         data=data_folder(context),
         protocol=_dcs_terms(context)["protocol"],
         dcs=_dcs(context),
