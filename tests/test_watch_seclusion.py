@@ -162,11 +162,32 @@ def test_a_database_that_nobody_stops_though_it_was_deposed_is_stopped(
         place.passes(0.2)
         if ended:
             assert process.wait(5) == -signal.SIGQUIT
-            assert "stopping it" in place.said[-1]
+            assert "was not stopped: stopping the database" in place.said[-1]
     finally:
         assert (process.poll() is None) is not ended, "a replica is no danger"
         process.kill()
         process.wait()
+
+
+@pytest.mark.parametrize("hindrance", ["", "stopped itself", "reached", "led on"])
+def test_a_leader_that_nobody_answers_stops_its_database_before_another_is_elected(
+    place: Place, monkeypatch: pytest.MonkeyPatch, hindrance: str
+) -> None:
+    stopped: list[str] = []
+    monkeypatch.setattr(Seclusion, "_stop", lambda _self, why: stopped.append(why))
+    place.leads()
+    place.passes(ALONE_S + 0.1)
+    assert place.own.since
+    if hindrance == "stopped itself":
+        place.signs.forgive(1.0)
+    elif hindrance == "reached":
+        place.signs.hears("b", "holdfast-watch well a", late=False)
+    elif hindrance == "led on":
+        place.leads()
+    place.passes(seclusion.HOPE_S)
+    assert len(stopped) == (0 if hindrance else 1)
+    place.passes(5.0)
+    assert len(stopped) == (0 if hindrance in ("stopped itself", "reached") else 1), "once is enough"
 
 
 def test_it_stays_out_where_early_failover_does(place: Place) -> None:

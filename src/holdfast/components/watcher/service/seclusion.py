@@ -23,6 +23,8 @@ STEP_S, ROLE_S = 0.05, 0.5
 # So long after the dcs took the lead away, the database's own manager has stopped it, if it works at all. An election
 # takes longer.
 DEPOSED_S = 1.0
+# So long without a word of anybody, while this service itself runs as it should: others are electing by now.
+HOPE_S = 0.5
 # It receives the log of a leader: what nobody else had was taken back, and it says nothing that is old for long.
 FOLLOWS = ("replica", "streaming")
 
@@ -40,7 +42,7 @@ class Seclusion:
         self.leading = self.deposed = self.acts = False
         self.deposed_at = 0.0
         self.confirmed = self.since = self.asked = 0.0
-        self.times = 0
+        self.times = self.stops = 0
 
     def looked(self, begun: float, leads: bool, acts: bool) -> None:
         """Take note of a look into the dcs that began at a moment."""
@@ -58,7 +60,11 @@ class Seclusion:
         """Begin or end the seclusion, when it is time for that."""
         if self.deposed and self.acts and self.deposed_at and now - self.deposed_at >= DEPOSED_S:
             self.deposed_at = 0.0
-            self._stop()
+            self._stop("the dcs says that this host leads no longer, but its database was not stopped")
+        if self.since and self.stops == self.signs.stops and now - self.since >= HOPE_S:
+            self.stops = -1
+            if not self.signs.reached_since(self.since):
+                self._stop("nobody is reached from here any more")
         if self.leading and (self.since or self.deposed) and now - self.asked >= ROLE_S:
             self.asked = now
             if self._standing() == FOLLOWS:
@@ -72,7 +78,7 @@ class Seclusion:
 
     def _begin(self, now: float) -> None:
         load(rules(int(self.settings["database"]["port"])))
-        self.since, self.signs.alone = now, True
+        self.since, self.signs.alone, self.stops = now, True, self.signs.stops
         self.times += 1
         self.say("no majority of the hosts and no dcs is reached from here: another may lead, clients must wait")
 
@@ -81,11 +87,11 @@ class Seclusion:
         self.since, self.signs.alone = 0.0, False
         self.say(why)
 
-    def _stop(self) -> None:
-        """Stop a database that still takes writes although it was deposed: its manager must be hanging."""
+    def _stop(self, why: str) -> None:
+        """Stop a database that is still writable: another leads, or soon will. What it acknowledged is safe."""
         if self.local.pidfd < 0 or titled(self.settings["database"]["recovering"]):
             return
-        self.say("the dcs says that this host leads no longer, but its database was not stopped: stopping it")
+        self.say(f"{why}: stopping the database")
         try:
             signal.pidfd_send_signal(self.local.pidfd, signal.SIGQUIT)
         except OSError as error:

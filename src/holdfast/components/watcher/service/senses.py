@@ -60,6 +60,10 @@ class Senses:
         near = 1 + sum(now - at < within_s for at in self.reached.values())
         return near > (len(self.peers) + 1) // 2
 
+    def reached_since(self, moment: float) -> bool:
+        """Return whether any other host was reached both ways after a moment."""
+        return any(at > moment for at in self.reached.values())
+
     def answers(self, name: str) -> None:
         """Note that a peer lives and that packets go both ways."""
         self.heard[name] = self.reached[name] = time.monotonic()
