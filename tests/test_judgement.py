@@ -122,12 +122,14 @@ def test_the_benchmark_counts_every_run_and_rounds_to_the_worse() -> None:
         write = {"name": "write order", "longest_gap_s": gap_s, "lost": lost, "acknowledged": 10}
         return {"paths": [write], "verdict": verdict}
 
-    row = row_of("x", [record(1.0, 0, "kept"), record(3.0, 2, "broken"), record(2.0, 0, "kept")])
+    row = row_of("x", "as it is", [record(1.0, 0, "kept"), record(3.0, 2, "broken"), record(2.0, 0, "kept")])
     assert (row.lost, row.acknowledged, row.gaps_s["writes"]) == (2, 30, (1.0, 3.0, 2.0))
     assert p95(row.gaps_s["writes"]) == 3.0
     assert "2.00 / 3.00" in table([row])
     assert "2 of 30" in table([row])
     assert "1 broken, 2 kept" in table([row])
+    slower = row_of("x", "without the watch", [record(24.0, 0, "kept")])
+    assert "12.0x" in table([row, slower]).splitlines()[-1]
 
 
 def test_drills_are_listed_without_asking_a_server() -> None:

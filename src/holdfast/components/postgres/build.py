@@ -135,8 +135,10 @@ def _tls_file(name: str, content: str, mode: int = 0o644) -> File:
 
 def _scripts(context: Context) -> tuple[Part, ...]:
     templates = ("start.py.j2", "member.py.j2", "roles.py.j2", "check.sh.j2", "login.sh.j2", "rewind.sh.j2")
-    values = {"bin": _bin(context), "evidence": EVIDENCE}
-    return tuple(_file(f"{LIBRARY}/postgres-{each.split('.')[0]}", each, mode=0o755, **values) for each in templates)
+    return tuple(
+        _file(f"{LIBRARY}/postgres-{each.split('.')[0]}", each, mode=0o755, bin=_bin(context), evidence=EVIDENCE)
+        for each in templates
+    )
 
 
 def _bin(context: Context) -> str:
