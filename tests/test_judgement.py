@@ -11,8 +11,10 @@ from benchmarks.failover import p95, row_of, table
 from holdfast.cli.common import open_design
 from holdfast.drills.catalogue import faults_of, scenarios
 from holdfast.drills.chaos import read_experiment
+from holdfast.drills.check.values import LedgerHistory, Write
 from holdfast.drills.drill import Field, obstacle, other_seed
-from holdfast.drills.judgement import first_broken, losses_promised, times_promised, worst
+from holdfast.drills.history import Outcome
+from holdfast.drills.judgement import first_broken, losses_promised, stayed, times_promised, worst
 from holdfast.drills.record import PathNumbers, Promise, Verdict
 from holdfast.drills.scenario import Scenario, Strike
 from holdfast.wire.fake import FakeWire
@@ -50,6 +52,18 @@ def test_broken_outweighs_unknown_and_unknown_outweighs_kept() -> None:
     unknown = Promise("c", "1", "?", Verdict.UNKNOWN)
     assert first_broken([kept, unknown, broken]) == "b: 2 s (target 1 s)."
     assert first_broken([kept]) == ""
+
+
+def test_a_leader_that_is_to_stay_must_acknowledge_on_one_timeline_only() -> None:
+    def of(*timelines: int | None) -> LedgerHistory:
+        told = (Write("s", str(n), n, n + 0.1, Outcome.OK, timeline) for n, timeline in enumerate(timelines))
+        lost = Write("s", "x", 9.0, 9.1, Outcome.FAIL, 7)
+        return LedgerHistory((*told, lost), ())
+
+    assert stayed(of(3, 3))[0].verdict is Verdict.KEPT
+    assert stayed(of(3, 4))[0].verdict is Verdict.BROKEN
+    assert stayed(of(3, 4))[0].measured == "1 failovers"
+    assert stayed(of(None))[0].verdict is stayed(None)[0].verdict is Verdict.UNKNOWN
 
 
 def arena() -> Field:

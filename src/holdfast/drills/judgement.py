@@ -31,6 +31,7 @@ def record_of(course: Course, design: Design, begun: str, repeat: str) -> DrillR
     findings = all_findings(course)
     safety, reason = safety_of(course, findings)
     promises = (*times_promised(paths, design.spec.promises.rto_s), losses_promised(paths, safety), *alone(course))
+    promises += stayed(course.loads.sql()) if course.scenario.stays else ()
     whole = came_back(course)
     verdict = worst([safety, *(each.verdict for each in promises), whole.verdict])
     return DrillRecord(
@@ -133,6 +134,14 @@ def alone(course: Course) -> tuple[Promise, ...]:
     told = f"{longest_s:.2f} s at most, {len(seen)} times: {seen[0].text}" if seen else "0 s"
     verdict = Verdict.BROKEN if seen else Verdict.KEPT
     return (Promise("one host at a time has each leading role", "0 s with two", told, verdict),)
+
+
+def stayed(ledger: LedgerHistory | None) -> tuple[Promise, ...]:
+    """Return whether the same database led all the time, by the timelines that acknowledged writes tell."""
+    sentence, target = "nobody else takes the lead of the database", "0 failovers"
+    told = {each.timeline for each in (ledger.writes if ledger else ()) if each.outcome == "ok"} - {None}
+    verdict = Verdict.UNKNOWN if not told else Verdict.KEPT if len(told) == 1 else Verdict.BROKEN
+    return (Promise(sentence, target, f"{len(told) - 1} failovers" if told else "not told", verdict),)
 
 
 def came_back(course: Course) -> Promise:

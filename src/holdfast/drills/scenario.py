@@ -32,6 +32,7 @@ class Scenario:
     the whole disturbance, when there is none): ``switchover``, ``release``, ``bad release`` (a version that does not
     start) or ``apply``; "" for nothing. ``settle_s``: how long the load goes on after the last heal before the
     cluster must be healthy. ``promise``: what must hold. ``fast``: it belongs to the suite of ten minutes.
+    ``stays``: nobody else may take the lead of the database.
     """
 
     name: str
@@ -42,3 +43,4 @@ class Scenario:
     during: str = ""
     settle_s: float = 60.0
     fast: bool = False
+    stays: bool = False

@@ -57,6 +57,10 @@ def _for_watchers(spec: Spec) -> dict[str, str]:
         # How the process that streams from the leader is titled.
         "receiver": ": walreceiver",
         "login": f"{LIBRARY}/postgres-login",
+        "socket": f"/var/run/postgresql/.s.PGSQL.{PORT}",
+        # "May this session be encrypted?" Answered with one byte (no, on a socket) before anything else is looked at;
+        # who then leaves is not even logged.
+        "knock": "0000000804d2162f",
     }
 
 
