@@ -133,7 +133,7 @@ def _tls_file(name: str, content: str, mode: int = 0o644) -> File:
 
 
 def _scripts() -> tuple[Part, ...]:
-    templates = ("start.py.j2", "member.py.j2", "roles.py.j2", "check.sh.j2", "login.sh.j2")
+    templates = ("start.py.j2", "member.py.j2", "roles.py.j2", "check.sh.j2", "login.sh.j2", "promoted.sh.j2")
     return tuple(_file(f"{LIBRARY}/postgres-{each.split('.')[0]}", each, mode=0o755) for each in templates)
 
 
@@ -167,6 +167,7 @@ def _patroni(context: Context, shared: dict[str, Any]) -> str:
         port=PORT,
         api_port=API_PORT,
         tls=TLS,
+        promoted=f"{LIBRARY}/postgres-promoted",
         version=_options(context).version,
         data=data_folder(context),
         protocol=_dcs_terms(context)["protocol"],
