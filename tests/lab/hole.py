@@ -1,8 +1,8 @@
 """The hole of an early failover without a fence, provoked: a vote is a reading, and the voter acknowledges on.
 
 The leader is cut off from everybody, the dcs included, but one voter still streams from it, and that voter's Patroni
-does not learn of another leader. Ours would: each asks its own host's member of the dcs first. So this is made by hand:
-the voter's Patroni is given the leader's member only, as a Patroni that chose its member at random may have it.
+does not learn of another leader. Ours would: each asks its own host's member of the dcs first. So this is made by
+hand: the voter's Patroni knows the leader's member only, as a Patroni that chose its member at random may.
 Clients on the leader's side hold a session from before, and write again as soon as another has been promoted: until
 then the winner and the voter are level, else Patroni would see the voter ahead and promote nobody.
 """
@@ -10,7 +10,7 @@ then the winner and the voter are level, else Patroni would see the voter ahead 
 import json
 import subprocess
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -62,6 +62,21 @@ REVOKE = """
 lease=$(etcdctl get "$1" -w json | sed -n 's/.*"lease":\\([0-9]*\\).*/\\1/p')
 etcdctl lease revoke "$(printf '%x' "$lease")"
 """
+PROMOTED = "/usr/local/lib/holdfast/postgres-promoted"
+FALSE_WITHIN_S = 15
+# One commit that waits for a replica; a warning says that the wait was broken off.
+COMMIT = """
+import sys, psycopg2
+session = psycopg2.connect("dbname=postgres application_name=hole")
+session.autocommit = True
+ask = session.cursor()
+ask.execute("SET statement_timeout = %s", (int(sys.argv[1]) * 1000,))
+try:
+    ask.execute("INSERT INTO hole VALUES ('second')")
+    print("not acknowledged" if session.notices else "acknowledged")
+except psycopg2.Error:
+    print("not acknowledged")
+"""
 GET = '. /etc/profile.d/holdfast-etcd.sh; etcdctl get "$1" --print-value-only'
 
 
@@ -92,8 +107,15 @@ def parts_of(cluster: LabCluster) -> Parts:
     return Parts(leader, winner, voter)
 
 
-def provoked(cluster: LabCluster, parts: Parts, *, fence: bool) -> Seen:
-    """Cut the leader off but for the voter's stream, depose it, write on its side, heal, and hold it to account."""
+def nothing() -> None:
+    """Do nothing more while the leader is cut off."""
+
+
+def provoked(cluster: LabCluster, parts: Parts, *, fence: bool, aftermath: Callable[[], None] = nothing) -> Seen:
+    """Cut the leader off but for the voter's stream, depose it, write on its side, heal, and hold it to account.
+
+    ``aftermath``: what is done before it is healed.
+    """
     sql(cluster, parts.leader, "CREATE TABLE hole (key text PRIMARY KEY)")
     prefix = f"/holdfast/{cluster.design.spec.name}/"
     (cut,) = blows(cluster, "inside-only-sql", parts.leader, parts.voter)
@@ -113,6 +135,7 @@ def provoked(cluster: LabCluster, parts: Parts, *, fence: bool) -> Seen:
                 told += [json.loads(line) for line in process.stdout or ()]
                 evidence = cut.evidence[0]
                 bit = evidence.read(Output(0, cluster.inside(parts.leader, *evidence.argv)))
+                aftermath()
             finally:
                 heal(cluster, (cut,))
     cluster.ready()
@@ -153,6 +176,49 @@ def caught_up(cluster: LabCluster, leader: str) -> list[str]:
             assert time.monotonic() < until, f"{host} has not replayed {position}"
             time.sleep(0.2)
     return cluster.hosts
+
+
+# The second fault: the voter, ahead of the new leader's fork, comes back to the new leader
+
+
+def falsely_acknowledged(cluster: LabCluster, parts: Parts) -> bool:
+    """Let the voter stream from the winner as it is, before it is rewound: does that acknowledge a new commit?
+
+    Here Patroni is told by hand what it does by itself: the winner waits for the voter, the voter follows the winner.
+    """
+    old, new = (f"host={cluster.design.spec.host(host).address}" for host in (parts.leader, parts.winner))
+    conninfo = sql(cluster, parts.voter, "SHOW primary_conninfo").strip()
+    assert old in conninfo
+    settings = {
+        parts.voter: ("primary_conninfo", conninfo.replace(old, new)),
+        parts.winner: ("synchronous_standby_names", f'ANY 1 ("{parts.voter}")'),
+    }
+    try:
+        for host, (name, value) in settings.items():
+            text = value.replace("'", "''")
+            sql(cluster, host, f"ALTER SYSTEM SET {name} = '{text}'")
+            sql(cluster, host, "SELECT pg_reload_conf()")
+        argv = (*AS_POSTGRES, "python3", "-c", COMMIT, str(FALSE_WITHIN_S))
+        told = cluster.inside(parts.winner, *argv).strip()
+        assert sql(cluster, parts.voter, "SELECT count(*) FROM hole WHERE key = 'second'").strip() == "0"
+    finally:
+        for host, (name, _) in settings.items():
+            sql(cluster, host, f"ALTER SYSTEM RESET {name}")
+            sql(cluster, host, "SELECT pg_reload_conf()")
+        sql(cluster, parts.winner, "SET synchronous_commit = local; DELETE FROM hole WHERE key = 'second'")
+    return told == "acknowledged"
+
+
+@contextmanager
+def segment_kept(cluster: LabCluster) -> Iterator[None]:
+    """Let new leaders go on in the segment of the log in which they were promoted."""
+    for host in cluster.hosts:
+        cluster.inside(host, "chmod", "a-x", PROMOTED)
+    try:
+        yield
+    finally:
+        for host in cluster.hosts:
+            cluster.inside(host, "chmod", "a+x", PROMOTED)
 
 
 # The pieces
