@@ -11,12 +11,15 @@ from benchmarks.failover import p95, row_of, table
 from holdfast.cli.common import open_design
 from holdfast.drills.catalogue import faults_of, scenarios
 from holdfast.drills.chaos import read_experiment
+from holdfast.drills.check.values import LedgerHistory, Write
 from holdfast.drills.drill import Field, obstacle, other_seed
+from holdfast.drills.history import Outcome
 from holdfast.drills.judgement import (
     done_meanwhile,
     first_broken,
     losses_promised,
     played_out,
+    stayed,
     times_promised,
     worst,
 )
@@ -85,6 +88,18 @@ def test_a_drill_that_was_stopped_is_never_kept() -> None:
     assert played_out("") == ()
     (stopped,) = played_out("stopped: no write was acknowledged for 3 s")
     assert (stopped.verdict, stopped.measured) == (Verdict.UNKNOWN, "stopped: no write was acknowledged for 3 s")
+
+
+def test_a_leader_that_is_to_stay_must_acknowledge_on_one_timeline_only() -> None:
+    def of(*timelines: int | None) -> LedgerHistory:
+        told = (Write("s", str(n), n, n + 0.1, Outcome.OK, timeline) for n, timeline in enumerate(timelines))
+        lost = Write("s", "x", 9.0, 9.1, Outcome.FAIL, 7)
+        return LedgerHistory((*told, lost), ())
+
+    assert stayed(of(3, 3))[0].verdict is Verdict.KEPT
+    assert stayed(of(3, 4))[0].verdict is Verdict.BROKEN
+    assert stayed(of(3, 4))[0].measured == "1 failovers"
+    assert stayed(of(None))[0].verdict is stayed(None)[0].verdict is Verdict.UNKNOWN
 
 
 def arena() -> Field:

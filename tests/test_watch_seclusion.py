@@ -1,8 +1,8 @@
 """When a leader keeps its clients waiting: reached by no majority and by no dcs, and until it is known who leads."""
 
-import os
 import signal
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -29,7 +29,7 @@ class Api:
 
     def __init__(self) -> None:
         self.standing = {"role": "primary"}
-        self.pidfd = -1
+        self.pid = 0
 
     def api(self, _method: str, _path: str) -> dict[str, str]:
         return self.standing
@@ -38,14 +38,22 @@ class Api:
 class Place:
     """A host whose kernel only notes what it is told."""
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
+        self.folder = folder
         self.clock, self.database = Clock(), Api()
         self.loaded: list[str] = []
         self.said: list[str] = []
         monkeypatch.setattr("holdfast.components.watcher.service.senses.time", self.clock)
         monkeypatch.setattr(seclusion, "load", self.loaded.append)
         self.signs = Senses({"name": "a", "hosts": HOSTS, "port": 7901})
-        settings = {"database": {"port": 5432, "status_path": "/patroni", "recovering": ": startup"}}
+        settings = {
+            "database": {
+                "port": 5432,
+                "status_path": "/patroni",
+                "recovering": ": startup",
+                "pid_file": str(folder / "postmaster.pid"),
+            }
+        }
         self.own = Seclusion(settings, self.signs, self.database, self.said.append)  # type: ignore[arg-type]
 
     def leads(self) -> None:
@@ -61,8 +69,8 @@ class Place:
 
 
 @pytest.fixture
-def place(monkeypatch: pytest.MonkeyPatch) -> Place:
-    return Place(monkeypatch)
+def place(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Place:
+    return Place(monkeypatch, tmp_path)
 
 
 def test_a_leader_that_reaches_nobody_keeps_clients_waiting_before_another_can_lead(place: Place) -> None:
@@ -152,17 +160,17 @@ def test_a_database_that_nobody_stops_though_it_was_deposed_is_stopped(
     place: Place, monkeypatch: pytest.MonkeyPatch, recovering: tuple[int, ...], ended: bool
 ) -> None:
     monkeypatch.setattr(seclusion, "titled", lambda _word: recovering)
-    process = subprocess.Popen(["sleep", "60"])
+    process = subprocess.Popen(["sleep", "60"], cwd=place.folder)
     try:
-        place.database.pidfd = os.pidfd_open(process.pid)
+        place.database.pid = process.pid
         place.leads()
         place.own.looked(place.clock.now, leads=False, acts=True)
         place.passes(seclusion.DEPOSED_S - 0.1)
         assert process.poll() is None, "its manager is given the time to do it"
         place.passes(0.2)
         if ended:
-            assert process.wait(5) == -signal.SIGQUIT
-            assert "was not stopped: stopping the database" in place.said[-1]
+            assert process.wait(5) == -signal.SIGKILL
+            assert "was not stopped: stopping the database" in place.said[-2]
     finally:
         assert (process.poll() is None) is not ended, "a replica is no danger"
         process.kill()

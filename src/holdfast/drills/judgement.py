@@ -37,6 +37,7 @@ def record_of(course: Course, design: Design, begun: str, repeat: str) -> DrillR
         *gave_up(course, paths),
         losses_promised(paths, safety),
         *alone(course),
+        *(stayed(course.loads.sql()) if course.scenario.stays else ()),
         *done_meanwhile(course.scenario, course.deed),
         *played_out(course.stopped),
     )
@@ -185,6 +186,14 @@ def done_meanwhile(scenario: Scenario, deed: Deed) -> tuple[Promise, ...]:
 def played_out(stopped: str) -> tuple[Promise, ...]:
     """Return that a drill was stopped, and why, if it was: what would have come later is not known."""
     return (Promise("the drill is played to its end", "to its end", stopped, Verdict.UNKNOWN),) if stopped else ()
+
+
+def stayed(ledger: LedgerHistory | None) -> tuple[Promise, ...]:
+    """Return whether the same database led all the time, by the timelines that acknowledged writes tell."""
+    sentence, target = "nobody else takes the lead of the database", "0 failovers"
+    told = {each.timeline for each in (ledger.writes if ledger else ()) if each.outcome == "ok"} - {None}
+    verdict = Verdict.UNKNOWN if not told else Verdict.KEPT if len(told) == 1 else Verdict.BROKEN
+    return (Promise(sentence, target, f"{len(told) - 1} failovers" if told else "not told", verdict),)
 
 
 def came_back(course: Course) -> Promise:

@@ -34,6 +34,7 @@ class Scenario:
     cluster must be healthy. ``promise``: what must hold. ``fast``: it belongs to the suite of ten minutes.
     ``gives_up``: nobody may lead while the faults last, so writing must stop, and the promised time counts from the
     healing.
+    ``stays``: nobody else may take the lead of the database.
     """
 
     name: str
@@ -45,3 +46,4 @@ class Scenario:
     settle_s: float = 60.0
     fast: bool = False
     gives_up: bool = False
+    stays: bool = False

@@ -61,6 +61,10 @@ def _for_watchers(spec: Spec) -> dict[str, str]:
         # How the process that only a replica has is titled.
         "recovering": ": startup",
         "login": f"{LIBRARY}/postgres-login",
+        "socket": f"/var/run/postgresql/.s.PGSQL.{PORT}",
+        # "May this session be encrypted?" Answered with one byte (no, on a socket) before anything else is looked at;
+        # who then leaves is not even logged.
+        "knock": "0000000804d2162f",
     }
 
 
@@ -134,10 +138,12 @@ def _tls_file(name: str, content: str, mode: int = 0o644) -> File:
 
 
 def _scripts(context: Context) -> tuple[Part, ...]:
-    templates = ("start.py.j2", "member.py.j2", "roles.py.j2", "check.sh.j2", "login.sh.j2", "rewind.sh.j2")
+    names = ("start.py", "member.py", "roles.py", "check.sh", "login.sh", "rewind.sh", "promoted.sh")
     return tuple(
-        _file(f"{LIBRARY}/postgres-{each.split('.')[0]}", each, mode=0o755, bin=_bin(context), evidence=EVIDENCE)
-        for each in templates
+        _file(
+            f"{LIBRARY}/postgres-{name.split('.')[0]}", f"{name}.j2", mode=0o755, bin=_bin(context), evidence=EVIDENCE
+        )
+        for name in names
     )
 
 
@@ -177,6 +183,7 @@ def _patroni(context: Context, shared: dict[str, Any]) -> str:
         tls=TLS,
         bin=_bin(context),
         rewind=f"{LIBRARY}/postgres-rewind",
+        promoted=f"{LIBRARY}/postgres-promoted",
         data=data_folder(context),
         protocol=_dcs_terms(context)["protocol"],
         dcs=_dcs(context),

@@ -8,10 +8,11 @@ import threading
 from pathlib import Path
 from types import FrameType
 
+from .hangs import guard_greetings, guard_logins
 from .seclusion import Seclusion, load, removal, seclude
 from .senses import Senses, beat, question, question_database
 from .store import Store, follow, read_anew, tls
-from .upkeep import Local, guard_logins, guard_process, keep_store_leader_away
+from .upkeep import Local, guard_process, keep_store_leader_away
 from .watcher import Watcher
 
 
@@ -46,6 +47,7 @@ def main(path: str, verb: str = "run") -> None:
         (question_database, signs, settings, context),
         (follow, store, watcher.changed),
         (guard_process, local),
+        (guard_greetings, local),
         (guard_logins, local),
         (keep_store_leader_away, local),
         (seclude, seclusion),

@@ -6,11 +6,12 @@ on, they go on. Only the database's port is closed; its manager is on the same h
 """
 
 import http.client
-import signal
 import subprocess
 import time
+from pathlib import Path
 from typing import Any
 
+from .ending import end
 from .fencing import NFT, titled
 from .senses import Senses
 from .upkeep import Local, Say
@@ -89,13 +90,10 @@ class Seclusion:
 
     def _stop(self, why: str) -> None:
         """Stop a database that is still writable: another leads, or soon will. What it acknowledged is safe."""
-        if self.local.pidfd < 0 or titled(self.settings["database"]["recovering"]):
-            return
-        self.say(f"{why}: stopping the database")
-        try:
-            signal.pidfd_send_signal(self.local.pidfd, signal.SIGQUIT)
-        except OSError as error:
-            self.say(f"the database could not be stopped: {error}")
+        database = self.settings["database"]
+        if self.local.pid and not titled(database["recovering"]):
+            self.say(f"{why}: stopping the database")
+            self.say(end(self.local.pid, Path(database["pid_file"])))
 
     def _standing(self) -> tuple[str, str]:
         """Return the role of this host's database, and whether it receives the log of a leader."""

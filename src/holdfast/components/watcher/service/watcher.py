@@ -11,7 +11,8 @@ from typing import Any
 
 from . import fencing
 from .fencing import FenceError
-from .protocol import decide
+from .hangs import hang_status
+from .protocol import decide, post_of
 from .seclusion import Seclusion
 from .senses import DOUBT_S, GONE_S, ODD_S
 from .senses import Senses as Signs
@@ -128,7 +129,9 @@ class Watcher:
             self.view = self.store.look()
             self.mute_since = 0.0
             self._note_doubt()
-            self._note_role(begun)
+            self.local.post = post_of(self.me, self.view, time.monotonic())
+            acts = not self.view.paused and self.me.synchronous
+            self.seclusion.looked(begun, self.local.post.leads, acts)
             decision = decide(self.me, self.view, self.fence, senses)
             self._act(decision)
         except StoreError as error:
@@ -147,12 +150,6 @@ class Watcher:
         found = (own.about, own.under) if own else ("", 0)
         if found != self.doubted:
             self.doubted, self.doubted_at = found, time.monotonic()
-
-    def _note_role(self, begun: float) -> None:
-        lead, sync = self.view.lead, self.view.sync
-        self.local.leads = lead is not None and lead.name == self.me.name
-        self.seclusion.looked(begun, self.local.leads, not self.view.paused and self.me.synchronous)
-        self.local.has_heir = sync is not None and bool(sync.voters)
 
     def _recheck(self, now: float) -> None:
         """See that the rules of a fence are still in force; somebody may have flushed all tables."""
@@ -239,6 +236,7 @@ class Watcher:
             "mute_s": round(time.monotonic() - self.mute_since, 1) if self.mute_since else 0,
             "secluded_s": round(time.monotonic() - self.seclusion.since, 1) if self.seclusion.since else 0,
             "why": self.why,
+            **hang_status(self.local),
             "fence": {
                 "against": fence.target,
                 "under": fence.under,
