@@ -231,7 +231,8 @@ def test_nobody_holds_a_process_without_a_debugger() -> None:
 
 
 def status(more: str) -> Output:
-    fields = '"at": 99, "name": "a", "leader": "a", "acts": true, "silent": [], "mute_s": 0, "secluded_s": 0, "why": "", "fence": null'
+    fields = '"at": 99, "name": "a", "leader": "a", "acts": true, "silent": [], "mute_s": 0, "why": "", "fence": null'
+    fields += ', "secluded_s": 0'
     return Output(0, f"100\n{{{fields}{more}}}", "")
 
 
