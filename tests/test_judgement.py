@@ -79,6 +79,8 @@ def test_what_goes_on_meanwhile_must_come_to_its_end_only_when_nothing_strikes_i
     assert [each.verdict for each in done_meanwhile(alone, done)] == [Verdict.KEPT]
     assert [each.verdict for each in done_meanwhile(alone, failed)] == [Verdict.BROKEN]
     assert done_meanwhile(struck, failed) == ()
+    (never,) = done_meanwhile(struck, Deed("the release failed after 1.0 s: no answer", failed=True, begun=False))
+    assert never.verdict is Verdict.UNKNOWN
     (left,) = done_meanwhile(struck, Deed(left="the release is not undone: no answer"))
     assert (left.verdict, left.measured) == (Verdict.BROKEN, "the release is not undone: no answer")
     assert done_meanwhile(Scenario("x", "x", (), (), "y"), Deed()) == ()

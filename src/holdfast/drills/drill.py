@@ -153,6 +153,7 @@ class _Play:
     lasting: bool = False
     doing: asyncio.Task[Deed] | None = None
     owed: Operation | None = None
+    under_way: asyncio.Event = field(default_factory=asyncio.Event)
 
     def __post_init__(self) -> None:
         self.draw = random.Random(self.seed).choice  # noqa: S311
@@ -226,10 +227,13 @@ class _Play:
         begun_s = self.clock()
         self.owed = self.arena.operations[name]
         try:
-            words = await self.owed.do()
+            words = await self.owed.do(self.under_way.set)
         except Exception as error:
             # It may well fail under a fault: that is an outcome, told in the record.
-            return Deed(f"the {name} failed after {self.clock() - begun_s:.1f} s: {error}", failed=True)
+            told = f"the {name} failed after {self.clock() - begun_s:.1f} s: {error}"
+            return Deed(told, failed=True, begun=self.under_way.is_set())
+        finally:
+            self.under_way.set()
         told = f": {words}" if isinstance(words, str) else ""
         return Deed(f"the {name} took {self.clock() - begun_s:.1f} s{told}")
 
@@ -256,6 +260,9 @@ class _Play:
             self.arena.say(f"what the clients made is still there: {error}")
 
     async def _strike(self, number: int, strike: Strike, fault_s: float, status: Status | None) -> None:
+        if self.scenario.during:
+            await self.under_way.wait()
+            fault_s = self.clock()
         await asyncio.sleep(max(0.0, fault_s + strike.at_s - self.clock()))
         if self.stop.is_set():
             return

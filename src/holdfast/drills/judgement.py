@@ -172,12 +172,14 @@ def alone(course: Course) -> tuple[Promise, ...]:
 def done_meanwhile(scenario: Scenario, deed: Deed) -> tuple[Promise, ...]:
     """Return whether what went on meanwhile came to its end and left nothing behind.
 
-    Under a fault it may fail, that is no promise; alone it must come to its end.
+    Alone it must come to its end. Under a fault it may fail, but only after it had begun: else nothing was tried.
     """
     name, found = scenario.during, []
     if name and not scenario.strikes:
         verdict = Verdict.BROKEN if deed.failed else Verdict.KEPT
         found.append(Promise(f"the {name} comes to its end", "done", deed.text, verdict))
+    elif deed.failed and not deed.begun:
+        found.append(Promise(f"the {name} is under way when the fault strikes", "begun", deed.text, Verdict.UNKNOWN))
     if deed.left:
         found.append(Promise(f"nothing of the {name} is left", "nothing", deed.left, Verdict.BROKEN))
     return tuple(found)

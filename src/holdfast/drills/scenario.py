@@ -15,7 +15,8 @@ class Strike:
     """One fault of a scenario.
 
     ``target``: a word (`targets.resolve`), "" for the fault's own. ``at_s``: seconds after the beginning of the
-    disturbance. ``hold_s``: how long it stays in force, None for the fault's own time.
+    disturbance, or after the operation that goes on meanwhile has begun to change something. ``hold_s``: how long it
+    stays in force, None for the fault's own time.
     """
 
     fault: str
