@@ -40,7 +40,7 @@ ask = session.cursor()
 def write(key):
     started = time.monotonic()
     try:
-        ask.execute("INSERT INTO hole VALUES (%s)", (key,))
+        ask.execute("INSERT INTO hole VALUES (%s, repeat('x', 500))", (key,))
         outcome = "indeterminate" if session.notices else "ok"
     except psycopg2.Error:
         outcome = "indeterminate"
@@ -116,7 +116,7 @@ def provoked(cluster: LabCluster, parts: Parts, *, fence: bool, aftermath: Calla
 
     ``aftermath``: what is done before it is healed.
     """
-    sql(cluster, parts.leader, "DROP TABLE IF EXISTS hole; CREATE TABLE hole (key text PRIMARY KEY)")
+    sql(cluster, parts.leader, "DROP TABLE IF EXISTS hole; CREATE TABLE hole (key text PRIMARY KEY, filler text)")
     prefix = f"/holdfast/{cluster.design.spec.name}/"
     (cut,) = blows(cluster, "inside-only-sql", parts.leader, parts.voter)
     with services(cluster, running=fence), blind(cluster, parts):
