@@ -119,7 +119,9 @@ def provoked(cluster: LabCluster, parts: Parts, *, fence: bool, aftermath: Calla
     sql(cluster, parts.leader, "DROP TABLE IF EXISTS hole; CREATE TABLE hole (key text PRIMARY KEY, filler text)")
     prefix = f"/holdfast/{cluster.design.spec.name}/"
     (cut,) = blows(cluster, "inside-only-sql", parts.leader, parts.voter)
-    with services(cluster, running=fence), blind(cluster, parts):
+    # The leader's own service would close its database: what is tried is that nobody needs that.
+    watching = (parts.winner, parts.voter) if fence else ()
+    with services(cluster, watching), blind(cluster, parts):
         level(cluster, parts, f"{prefix}sync")
         strike(cluster, blows(cluster, "etcd-lead", parts.winner))
         with writer(cluster, parts.leader) as process:
@@ -236,10 +238,10 @@ def segment_kept(cluster: LabCluster) -> Iterator[None]:
 
 
 @contextmanager
-def services(cluster: LabCluster, *, running: bool) -> Iterator[None]:
-    """Let holdfast-watch run on all hosts, or on none; afterwards it runs."""
+def services(cluster: LabCluster, watching: tuple[str, ...]) -> Iterator[None]:
+    """Let holdfast-watch run on some hosts only; afterwards it runs on all."""
     for host in cluster.hosts:
-        cluster.inside(host, "systemctl", "start" if running else "stop", WATCH)
+        cluster.inside(host, "systemctl", "start" if host in watching else "stop", WATCH)
     try:
         yield
     finally:
