@@ -256,7 +256,7 @@ PLANS = (
         "crash-during-switchover",
         "kill the leader's postmaster while the lead is being handed over",
         ("I5",),
-        (Strike("#A1", "leader", 0.3),),
+        (Strike("#A1", "leader"),),
         _SAFE,
         during=SWITCHOVER,
     ),
