@@ -11,7 +11,7 @@ from holdfast.drills.check.ledger import check_ledger
 from holdfast.drills.check.register import check_register
 from holdfast.drills.check.values import LedgerHistory
 from holdfast.drills.check.verdict import overall
-from holdfast.drills.drill import Course
+from holdfast.drills.drill import WRITE_PATHS, Course
 from holdfast.drills.history import Kind
 from holdfast.drills.operations import Deed
 from holdfast.drills.record import DrillRecord, Finding, LatencyPoint, Moment, PathNumbers, Promise, Verdict
@@ -21,8 +21,7 @@ from holdfast.drills.scenario import Scenario
 # is alone refuses writes after 3 s (a lag of 1 in whole seconds, looked at once a second), and half a second for
 # clients and clocks.
 CACHE_BOUND_S = 3.5
-# The way in on which the promised time to recover is measured: the front door, else the router of an application.
-WRITE_PATHS = ("write order", "sql write")
+# The first of these that there is counts for the promised time to recover.
 READ_PATHS = ("read page",)
 H = TypeVar("H")
 
