@@ -60,8 +60,8 @@ def late_failover(cluster: LabCluster) -> Iterator[None]:
         yield
     finally:
         cluster.edit("early_failover: false", "early_failover: true")
-        cluster.ready()
         cluster.holdfast("apply", "-y")
+        cluster.ready()
 
 
 def test_sessions_left_on_a_leader_without_its_supervisor_are_caught(cluster: LabCluster, measured: Measured) -> None:
