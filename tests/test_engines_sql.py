@@ -1,6 +1,8 @@
 """What the contract cannot express of postgres and haproxy: what they refuse, decide and read."""
 
 import json
+import subprocess
+from base64 import b64decode
 from pathlib import Path
 from typing import Any
 
@@ -235,6 +237,48 @@ def test_a_dead_postmasters_file_is_removed(tmp_path: Path) -> None:
     (tmp_path / "postmaster.pid").write_text("1\n")
     forget(str(tmp_path))
     assert not (tmp_path / "postmaster.pid").exists()
+
+
+# postgres: before a promotion
+
+
+# "Yg==" is "b" in base64: the dcs's JSON has names that way. An empty text is a member that does not answer.
+LEADS = '{"header":{},"kvs":[{"key":"L2hvbGRmYXN0","value":"%s"}],"count":"1"}'
+NOBODY_LEADS = '{"header":{}}'
+
+
+@pytest.mark.parametrize(
+    ("answers", "promoted"),
+    [
+        ((LEADS % "Yg==", "", ""), True),
+        (("", "", LEADS % "Yg=="), True),
+        ((LEADS % "YQ==", LEADS % "Yg==", ""), False),
+        ((NOBODY_LEADS, "", ""), False),
+        (("", "<html>", ""), False),
+    ],
+)
+def test_only_whom_the_leader_key_names_is_promoted(tmp_path: Path, answers: tuple[str, ...], promoted: bool) -> None:
+    of = context(spec(apart("abc"), "abc"), postgres.component, etcd.component, "b")
+    asked = tmp_path / "leads"
+    asked.write_text(file(postgres.component, of, "/usr/local/lib/holdfast/postgres-leads").content)
+    for member, answer in zip(("127.0.0.1", "10.0.0.13", "10.0.0.11"), answers, strict=True):
+        (tmp_path / member).write_text(answer)
+    curl = tmp_path / "curl"
+    curl.write_text(
+        f"""#!/bin/sh
+for address; do :; done
+address=${{address#https://}}
+exec grep -h . "{tmp_path}/${{address%%:*}}"
+"""
+    )
+    curl.chmod(0o755)
+    done = subprocess.run(
+        ("sh", asked), env={"PATH": f"{tmp_path}:/usr/bin:/bin"}, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode == 0) is promoted, done.stderr
+    assert bool(done.stderr) is not promoted
+    (wanted,) = [each for each in asked.read_text().split('"') if each.startswith("L2")]
+    assert b64decode(wanted) == f"/holdfast/{of.spec.name}/leader".encode()
 
 
 # Readers of what no sample has

@@ -1,6 +1,7 @@
 """What a database member offers and needs, and the files, units and steps that make it."""
 
 import json
+from base64 import b64encode
 from collections.abc import Mapping
 from typing import Any
 
@@ -139,11 +140,25 @@ def _tls_file(name: str, content: str, mode: int = 0o644) -> File:
 
 def _scripts(context: Context) -> tuple[Part, ...]:
     names = ("start.py", "member.py", "roles.py", "check.sh", "login.sh", "rewind.sh", "promoted.sh")
-    return tuple(
+    plain = tuple(
         _file(
             f"{LIBRARY}/postgres-{name.split('.')[0]}", f"{name}.j2", mode=0o755, bin=_bin(context), evidence=EVIDENCE
         )
         for name in names
+    )
+    return (*plain, _leads(context))
+
+
+def _leads(context: Context) -> File:
+    """Return what Patroni asks before it promotes; the dcs's JSON has keys and values in base64."""
+    return _file(
+        f"{LIBRARY}/postgres-leads",
+        "leads.sh.j2",
+        mode=0o755,
+        dcs=_dcs(context),
+        gateway=_dcs_terms(context)["gateway"],
+        leader_key=b64encode(f"{NAMESPACE}{context.spec.name}/leader".encode()).decode(),
+        own_name=b64encode(context.host.name.encode()).decode(),
     )
 
 
@@ -184,6 +199,7 @@ def _patroni(context: Context, shared: dict[str, Any]) -> str:
         bin=_bin(context),
         rewind=f"{LIBRARY}/postgres-rewind",
         promoted=f"{LIBRARY}/postgres-promoted",
+        leads=f"{LIBRARY}/postgres-leads",
         data=data_folder(context),
         protocol=_dcs_terms(context)["protocol"],
         dcs=_dcs(context),
