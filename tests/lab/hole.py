@@ -62,6 +62,7 @@ REVOKE = """
 lease=$(etcdctl get "$1" -w json | sed -n 's/.*"lease":\\([0-9]*\\).*/\\1/p')
 etcdctl lease revoke "$(printf '%x' "$lease")"
 """
+PROMOTED = "/usr/local/lib/holdfast/postgres-promoted"
 PASSWORDS = "/var/lib/postgresql/.pgpass-patroni"
 FALSE_WITHIN_S = 15
 # One commit that waits for a replica, broken off after a while; a warning says that its wait was broken off.
@@ -219,6 +220,18 @@ def spoke(cluster: LabCluster, parts: Parts) -> bool:
     told = cluster.inside(parts.voter, *journal)
     fork = "forked off current database system timeline" in told or "before current recovery point" in told
     return fork or "is not in this server's history" in told
+
+
+@contextmanager
+def segment_kept(cluster: LabCluster) -> Iterator[None]:
+    """Let new leaders go on in the segment of the log in which they were promoted."""
+    for host in cluster.hosts:
+        cluster.inside(host, "chmod", "a-x", PROMOTED)
+    try:
+        yield
+    finally:
+        for host in cluster.hosts:
+            cluster.inside(host, "chmod", "a+x", PROMOTED)
 
 
 # The pieces
