@@ -1,6 +1,9 @@
 """What the contract cannot express of postgres and haproxy: what they refuse, decide and read."""
 
 import json
+import re
+import signal
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -192,8 +195,58 @@ def test_a_switchover_names_its_target_or_leaves_it_open() -> None:
     of = context(spec(apart("abc"), "abc"), postgres.component, etcd.component, "a")
     assert postgres.component.handover is not None
     named, open_ = postgres.component.handover(of, "b"), postgres.component.handover(of, "")
-    assert named.argv[-2:] == ("switchover", "b")
-    assert open_.argv[-1] == "switchover"
+    data = "/var/lib/postgresql/17/shop"
+    assert named.argv[-3:] == ("switchover", data, "b")
+    assert open_.argv[-2:] == ("switchover", data)
+
+
+def cluster_of(**standbys: dict[str, Any]) -> dict[str, Any]:
+    """What Patroni answers when a leads; every standby streams and is a voter if nothing else is said."""
+    well = {"role": "quorum_standby", "state": "streaming", "lag": 0}
+    others = [well | {"name": name} | said for name, said in standbys.items()]
+    return {"members": [{"name": "a", "role": "leader", "state": "running"}, *others]}
+
+
+QUORUM = {"synchronous_mode": "quorum", "primary_start_timeout": 0}
+
+
+@pytest.mark.parametrize(
+    ("cluster", "config", "candidate", "words"),
+    [
+        (cluster_of(b={}, c={}), QUORUM, None, ""),
+        (cluster_of(b={}), QUORUM, "b", ""),
+        (cluster_of(b={}, c={"role": "replica"}), QUORUM, None, ""),
+        (cluster_of(b={"role": "replica"}), QUORUM | {"synchronous_mode": False}, None, ""),
+        (cluster_of(b={}, c={}) | {"pause": True}, QUORUM, None, "paused"),
+        (cluster_of(b={}, c={}), QUORUM | {"primary_start_timeout": 300}, None, "started again"),
+        (cluster_of(b={}, c={"state": "running"}), QUORUM, None, "not all replicas"),
+        (cluster_of(b={"role": "replica"}), QUORUM, None, "not all replicas"),
+        (cluster_of(), QUORUM, None, "not all replicas"),
+        (cluster_of(b={}, c={"lag": 2**30}), QUORUM, None, "far behind"),
+        (cluster_of(b={}, c={"lag": "unknown"}), QUORUM, None, "far behind"),
+        (cluster_of(b={}, c={}), QUORUM, "b", "one of several"),
+    ],
+)
+def test_replicas_elect_only_when_each_has_all_and_any_will_do(
+    cluster: dict[str, Any], config: dict[str, Any], candidate: str | None, words: str
+) -> None:
+    why = script("postgres", "member")["why_not_elect"](cluster, config, "a", candidate)
+    assert words in why
+    assert bool(why) is bool(words)
+
+
+def test_a_leader_is_stopped_by_its_own_number_only(tmp_path: Path) -> None:
+    stop = script("postgres", "member")["stop"]
+    file = tmp_path / "postmaster.pid"
+    with subprocess.Popen(("sleep", "60"), cwd=tmp_path) as postmaster, subprocess.Popen(("sleep", "60")) as other:
+        file.write_text(f"{other.pid}\n{tmp_path}\n")
+        with pytest.raises(SystemExit, match="is no postmaster of"):
+            stop(str(tmp_path))
+        assert other.poll() is None
+        other.kill()
+        file.write_text(f"{postmaster.pid}\n{tmp_path}\n")
+        assert stop(str(tmp_path)) < 5
+        assert postmaster.wait(5) == -signal.SIGINT
 
 
 # postgres: passwords as verifiers
@@ -305,6 +358,19 @@ def test_every_database_host_is_a_leader_a_replica_and_a_last_resort() -> None:
     assert farms[1].count("check-ssl verify required verifyhost") == 3
     assert farms[1].count("track sql_leader/") == 3
     assert "cache" not in farms[1]
+
+
+def test_a_session_waits_while_not_exactly_one_leads() -> None:
+    router = context(spec(apart("abc"), "abc", app="ab"), haproxy.component, postgres.component, "a")
+    waiting = file(haproxy.component, router, "/etc/haproxy/waiting-room.lua").content
+    text = file(haproxy.component, router, "/etc/haproxy/haproxy.cfg").content
+    patience_s, limit_ms = re.search(r"inspect-delay (\d+)s", text), re.search(r"LIMIT_MS.* = (\d+),", waiting)
+    assert patience_s is not None
+    assert limit_ms is not None
+    # HAProxy cuts an action short that is not over when the delay is.
+    assert int(limit_ms[1]) < 1000 * int(patience_s[1])
+    assert 'register_action("wait_for_one", { "tcp-req" }' in waiting
+    assert "lua.wait_for_one sql_leader unless { nbsrv(sql_leader) eq 1 }" in text
 
 
 def test_words_of_a_check_cannot_leave_their_quotes() -> None:

@@ -12,7 +12,8 @@ from holdfast.cli.common import open_design
 from holdfast.drills.catalogue import faults_of, scenarios
 from holdfast.drills.chaos import read_experiment
 from holdfast.drills.drill import Field, obstacle, other_seed
-from holdfast.drills.judgement import first_broken, losses_promised, times_promised, worst
+from holdfast.drills.history import Kind, Operation, Outcome
+from holdfast.drills.judgement import first_broken, losses_promised, times_promised, unfelt, worst
 from holdfast.drills.record import PathNumbers, Promise, Verdict
 from holdfast.drills.scenario import Scenario, Strike
 from holdfast.wire.fake import FakeWire
@@ -39,6 +40,18 @@ def test_one_lost_write_breaks_the_promise_and_none_read_back_leaves_it_unknown(
     assert losses_promised([path("sql write", 1.0)], Verdict.KEPT).measured == "0 lost of 100"
     assert losses_promised([path("sql write", 1.0)], Verdict.UNKNOWN).verdict is Verdict.UNKNOWN
     assert losses_promised([], Verdict.KEPT).verdict is Verdict.UNKNOWN
+
+
+def test_an_order_that_a_customer_had_to_repeat_was_felt() -> None:
+    def order(outcome: Outcome, tries: int) -> Operation:
+        return Operation(Kind.WRITE, "/api/orders", 0.0, 0.0, 1.0, outcome, tries)
+
+    good, repeated, lost = order(Outcome.OK, 1), order(Outcome.OK, 2), order(Outcome.FAIL, 1)
+    elsewhere = {"sql write": (lost,)}
+    assert unfelt({"write order": (good,), "read page": (good,)} | elsewhere)[0].verdict is Verdict.KEPT
+    assert unfelt({"write order": (good, repeated)})[0].measured == "1 failed of 3"
+    assert unfelt({"write order": (good,), "read page": (lost,)})[0].verdict is Verdict.BROKEN
+    assert unfelt(elsewhere)[0].verdict is Verdict.UNKNOWN
 
 
 def test_broken_outweighs_unknown_and_unknown_outweighs_kept() -> None:

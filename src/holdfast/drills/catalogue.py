@@ -1,7 +1,7 @@
 """The catalogue: every fault of a design, and the drills that play the first set of known disasters with them."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from holdfast.design.design import Design
 from holdfast.drills.generic import generic_faults, member_fault
@@ -54,11 +54,7 @@ def _bound(plan: Scenario, design: Design, faults: Mapping[str, Fault]) -> Scena
             return None
         strikes.append(Strike(name, target, strike.at_s, strike.hold_s))
     needed = plan.strikes or design.spec.hosts_of("database")
-    return _with(plan, tuple(strikes)) if needed else None
-
-
-def _with(plan: Scenario, strikes: tuple[Strike, ...]) -> Scenario:
-    return Scenario(plan.name, plan.title, plan.codes, strikes, plan.promise, plan.during, plan.settle_s, plan.fast)
+    return replace(plan, strikes=tuple(strikes)) if needed else None
 
 
 def _named(reference: str, design: Design, faults: Mapping[str, Fault]) -> str:

@@ -1,6 +1,6 @@
 """From the course of a drill to its record: what was promised, what was measured, what that shows. Pure."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
@@ -12,7 +12,7 @@ from holdfast.drills.check.register import check_register
 from holdfast.drills.check.values import LedgerHistory
 from holdfast.drills.check.verdict import overall
 from holdfast.drills.drill import Course
-from holdfast.drills.history import Kind
+from holdfast.drills.history import History, Kind
 from holdfast.drills.record import DrillRecord, Finding, LatencyPoint, Moment, PathNumbers, Promise, Verdict
 
 # A cache that replicates without waiting may lose what it acknowledged when its primary was failing already: one that
@@ -30,7 +30,13 @@ def record_of(course: Course, design: Design, begun: str, repeat: str) -> DrillR
     paths = course.loads.numbers(course.fault_s if course.struck or course.scenario.during else None)
     findings = all_findings(course)
     safety, reason = safety_of(course, findings)
-    promises = (*times_promised(paths, design.spec.promises.rto_s), losses_promised(paths, safety), *alone(course))
+    pause_s, promised_s = course.scenario.pause_s, design.spec.promises.rto_s
+    promises = (
+        *times_promised(paths, min(pause_s or promised_s, promised_s)),
+        *(unfelt(course.loads.operations) if pause_s else ()),
+        losses_promised(paths, safety),
+        *alone(course),
+    )
     whole = came_back(course)
     verdict = worst([safety, *(each.verdict for each in promises), whole.verdict])
     return DrillRecord(
@@ -116,6 +122,15 @@ def times_promised(paths: Sequence[PathNumbers], rto_s: float) -> tuple[Promise,
         for word, each in (("writes", write), ("reads", read))
         if each is not None and each.acknowledged
     )
+
+
+def unfelt(operations: Mapping[str, History]) -> tuple[Promise, ...]:
+    """Count the requests at the front door that got no good answer; one that a customer repeated has failed too."""
+    front = [operations[name] for name in (WRITE_PATHS[0], *READ_PATHS) if name in operations]
+    failed = sum(each.failed_requests for history in front for each in history)
+    made = sum(each.tries for history in front for each in history)
+    verdict = Verdict.BROKEN if failed else Verdict.KEPT if made else Verdict.UNKNOWN
+    return (Promise("no request fails", "0 failed", f"{failed} failed of {made}", verdict),)
 
 
 def losses_promised(paths: Sequence[PathNumbers], safety: Verdict) -> Promise:
