@@ -32,8 +32,8 @@ class Scenario:
     the whole disturbance, when there is none): ``switchover``, ``release``, ``bad release`` (a version that does not
     start) or ``apply``; "" for nothing. ``settle_s``: how long the load goes on after the last heal before the
     cluster must be healthy. ``promise``: what must hold. ``fast``: it belongs to the suite of ten minutes.
-    ``pause_s``: of a planned deed, the longest pause that clients may feel, where it is shorter than the promised time
-    to recover; and then no request at the front door may fail. 0: as promised for faults.
+    ``pause_s``: of a planned deed, the longest pause that clients may feel, where it is shorter than the promised
+    time to recover; and then no request at the front door may fail. 0: as promised for faults.
     """
 
     name: str
