@@ -58,3 +58,64 @@ def test_a_leader_is_stopped_by_its_own_number_only(tmp_path: Path) -> None:
         file.write_text(f"{postmaster.pid}\n{tmp_path}\n")
         assert stop(str(tmp_path)) < 5
         assert postmaster.wait(5) == -signal.SIGINT
+
+
+class Patroni:
+    """Patroni's API where a leads, b and c vote, and `heir` leads from the second PATCH (or the POST) on."""
+
+    def __init__(self, heir: str, **cluster: Any) -> None:
+        self.heir, self.extra = heir, cluster
+        self.deeds: list[str] = []
+
+    def ask(self, path: str, method: str = "GET", body: Any = None, timeout: float = 5) -> Any:
+        if method != "GET":
+            self.deeds.append(f"{method} {path}")
+        answers = {"/patroni": {"patroni": {"name": "a"}}, "/config": QUORUM, "/cluster": self.cluster()}
+        return answers.get(path)
+
+    def try_to_ask(self, path: str) -> Any:
+        return self.ask(path)
+
+    def cluster(self) -> dict[str, Any]:
+        found = cluster_of(b={}, c={}) | self.extra
+        if "POST /switchover" in self.deeds or self.deeds.count("PATCH /config") == 2:
+            a = {"name": "a", "role": "replica", "state": "streaming"}
+            found["members"] = [a, {"name": self.heir, "role": "leader", "state": "running"}]
+        return found
+
+
+def switch(patroni: Patroni, candidate: str | None = None) -> list[str]:
+    """Run the script's switchover with a database made of words; return what it did, in order."""
+    main = script("postgres", "member")["switchover"]
+
+    def sql(text: str, **values: str) -> None:
+        patroni.deeds.append("checkpoint" if "CHECKPOINT" in text else f"hang up on all but {values['heir']}")
+
+    def stop(data: str) -> float:
+        patroni.deeds.append(f"stop {data}")
+        return 0.1
+
+    main.__globals__.update(sql=sql, stop=stop, LOOK_S=0.0)
+    main(patroni, "/data", candidate)
+    return patroni.deeds
+
+
+def test_the_leader_is_stopped_between_two_looks_of_its_manager() -> None:
+    assert switch(Patroni("b")) == ["checkpoint", "PATCH /config", "stop /data", "PATCH /config"]
+
+
+def test_a_wanted_heir_alone_gets_the_last_of_the_log() -> None:
+    deeds = ["checkpoint", "PATCH /config", "hang up on all but c", "stop /data", "PATCH /config"]
+    assert switch(Patroni("c"), "c") == deeds
+    with pytest.raises(SystemExit, match="b was elected, not c"):
+        switch(Patroni("b"), "c")
+
+
+def test_nobody_is_stopped_while_nobody_may_be_elected() -> None:
+    assert switch(Patroni("b", pause=True)) == ["checkpoint", "POST /switchover"]
+
+
+def test_a_member_that_does_not_lead_changes_nothing() -> None:
+    patroni = Patroni("b")
+    patroni.deeds.append("POST /switchover")
+    assert switch(patroni) == ["POST /switchover"]
