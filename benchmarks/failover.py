@@ -1,6 +1,8 @@
-"""What a failure costs clients: the same drill several times, and the longest gaps as a table.
+"""What a failure costs clients: the same drills several times in several variants, and the longest gaps as a table.
 
 Every run is a whole drill with its evidence and its checker. A run whose drill is not kept is counted, not left out.
+The variants are the same cluster with other timings: without the watch over the leader's host, and the timings that
+Patroni and Pigsty (its preset ``fast``) come with. What else those projects do differently is not in them.
 """
 
 import argparse
@@ -8,16 +10,26 @@ import json
 import math
 import subprocess
 import sys
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
 from typing import Any
 
-from benchmarks.plan import HOLDFAST, PATIENCE_S, CommandError, cluster, say
+from benchmarks.plan import HOLDFAST, PATIENCE_S, CommandError, cluster, run, say
 from holdfast.lab.lab import lab_obstacle
 
-DRILLS = ("leader-crash", "switchover", "vip-holder-power-off", "leader-power-off")
+DRILLS = (
+    "leader-crash",
+    "switchover",
+    "vip-holder-power-off",
+    "leader-power-off",
+    "leader-isolated",
+    "leader-freeze",
+    "cache-primary-power-off",
+)
+# For these the timings matter, so they are what variants are measured with.
+COMPARED = ("leader-power-off",)
 COLUMNS = {"writes": "write order", "sql": "sql write", "reads": "read page", "cache": "cache write"}
 MACHINES = 3
 # Exit codes of a drill that ran: kept, broken, unknown.
@@ -25,14 +37,53 @@ RAN = (0, 4, 5)
 
 
 @dataclass(frozen=True, slots=True)
+class Variant:
+    """A cluster to compare with: whether the watch is on, and settings of Patroni that are not ours."""
+
+    watch: bool
+    settings: Mapping[str, int] = field(default_factory=dict)
+
+
+VARIANTS = {
+    "as it is": Variant(watch=True),
+    "without the watch": Variant(watch=False),
+    # https://patroni.readthedocs.io, dynamic configuration: ttl, loop_wait, retry_timeout, primary_start_timeout.
+    "patroni's defaults": Variant(
+        watch=False, settings={"ttl": 30, "loop_wait": 10, "retry_timeout": 10, "primary_start_timeout": 300}
+    ),
+    # https://pigsty.io, high availability, preset "fast" of 2026-11.
+    "pigsty fast": Variant(
+        watch=False, settings={"ttl": 20, "loop_wait": 5, "retry_timeout": 5, "primary_start_timeout": 15}
+    ),
+}
+
+
+@dataclass(frozen=True, slots=True)
 class Row:
-    """One drill, run after run: longest gaps in seconds by path, what was lost, and the verdicts."""
+    """One drill in one variant, run after run: longest gaps in seconds by path, what was lost, and the verdicts."""
 
     drill: str
+    variant: str
     gaps_s: dict[str, tuple[float, ...]]
     lost: int
     acknowledged: int
     verdicts: tuple[str, ...]
+
+
+def make_variant(variant: Variant, folder: Path) -> None:
+    """Make the cluster in a folder one of a variant. Raises CommandError."""
+    file = folder / "cluster.yaml"
+    text = file.read_text().replace(", early_failover: true", "")
+    if variant.watch:
+        text = text.replace("database: {hosts: [a, b, c]", "database: {hosts: [a, b, c], early_failover: true")
+    file.write_text(text)
+    run([*HOLDFAST, "apply", "--yes"], folder)
+    settings = [word for name, number in variant.settings.items() for word in ("--set", f"{name}={number}")]
+    if settings:
+        run(
+            [*HOLDFAST, "lab", "shell", "a", "--", "patronictl", "edit-config", "--force", "--quiet", *settings],
+            folder,
+        )
 
 
 def run_drill(name: str, seed: int, folder: Path) -> dict[str, Any]:
@@ -45,8 +96,8 @@ def run_drill(name: str, seed: int, folder: Path) -> dict[str, Any]:
     return found
 
 
-def row_of(drill: str, records: Sequence[dict[str, Any]]) -> Row:
-    """Put the records of one drill together."""
+def row_of(drill: str, variant: str, records: Sequence[dict[str, Any]]) -> Row:
+    """Put the records of one drill in one variant together."""
     paths = [{each["name"]: each for each in record["paths"]} for record in records]
     gaps = {
         column: tuple(found[path]["longest_gap_s"] for found in paths if path in found)
@@ -55,6 +106,7 @@ def row_of(drill: str, records: Sequence[dict[str, Any]]) -> Row:
     writes = [found[path] for found in paths for path in ("write order", "sql write") if path in found]
     return Row(
         drill,
+        variant,
         gaps,
         sum(each["lost"] or 0 for each in writes),
         sum(each["acknowledged"] for each in writes),
@@ -69,39 +121,58 @@ def p95(values: Iterable[float]) -> float:
 
 
 def table(rows: Sequence[Row]) -> str:
-    """Return all drills as a table: median and 95th percentile of the longest gaps, and what was lost."""
+    """Return all rows as a table: median and 95th percentile of the longest gaps, what was lost, and ratios."""
     head = "".join(f"{f'{name} (s)':>16}" for name in COLUMNS)
-    lines = [f"{'longest gap':<22}{head}  {'lost':>12}  n  verdicts", f"{'':<22}{'median / p95':>16}"]
+    lines = [
+        f"{'longest gap':<24}{'variant':<20}{head}  {'writes':>7}  {'lost':>12}  n  verdicts",
+        f"{'':<44}{'median / p95':>16}{'':>48}  {'ratio':>7}",
+    ]
     for row in rows:
         cells = "".join(
             f"{f'{median(found):.2f} / {p95(found):.2f}' if found else '-':>16}" for found in row.gaps_s.values()
         )
         words = ", ".join(f"{row.verdicts.count(word)} {word}" for word in sorted(set(row.verdicts)))
-        lines.append(
-            f"{row.drill:<22}{cells}  {f'{row.lost} of {row.acknowledged}':>12}  {len(row.verdicts)}  {words}"
-        )
+        lost, runs = f"{row.lost} of {row.acknowledged}", len(row.verdicts)
+        lines.append(f"{row.drill:<24}{row.variant:<20}{cells}  {ratio(row, rows):>7}  {lost:>12}  {runs}  {words}")
     return "\n".join(lines)
+
+
+def ratio(row: Row, rows: Sequence[Row]) -> str:
+    """Return how many times the median gap between writes is that of the same drill in the first variant."""
+    first = next(each for each in rows if each.drill == row.drill)
+    if first is row or not (first.gaps_s["writes"] and row.gaps_s["writes"]):
+        return ""
+    return f"{median(row.gaps_s['writes']) / median(first.gaps_s['writes']):.1f}x"
+
+
+def measured(drills: Sequence[str], variants: Sequence[str], runs: int, folder: Path) -> list[Row]:
+    """Run the drills in all variants. Only those that the timings matter for are run in more than the first."""
+    rows: list[Row] = []
+    for number, name in enumerate(variants):
+        make_variant(VARIANTS[name], folder)
+        for drill in drills if number == 0 else [each for each in drills if each in COMPARED]:
+            records = []
+            for seed in range(runs):
+                records.append(run_drill(drill, seed, folder))
+                say(f"  {name}, {drill}: {records[-1]['verdict']}, {records[-1]['reason'][:160]}")
+            rows.append(row_of(drill, name, records))
+            # After each: a benchmark that is broken off has shown something all the same.
+            say(table(rows))
+    return rows
 
 
 def main() -> int:
     """Run all drills and print the table; return 1 when something acknowledged was lost."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--drills", nargs="+", default=DRILLS)
+    parser.add_argument("--variants", nargs="+", default=tuple(VARIANTS), choices=tuple(VARIANTS))
     parser.add_argument("--runs", type=int, default=5)
     chosen = parser.parse_args()
     if reason := lab_obstacle():
         sys.exit(reason)
-    rows = []
     try:
         with cluster(MACHINES) as folder:
-            for drill in chosen.drills:
-                records = []
-                for seed in range(chosen.runs):
-                    records.append(run_drill(drill, seed, folder))
-                    say(f"  {drill}: {records[-1]['verdict']}, {records[-1]['reason'][:160]}")
-                rows.append(row_of(drill, records))
-                # After each: a benchmark that is broken off has shown something all the same.
-                say(table(rows))
+            rows = measured(chosen.drills, chosen.variants, chosen.runs, folder)
     except CommandError as error:
         sys.exit(str(error))
     sys.stdout.write(f"{table(rows)}\n")

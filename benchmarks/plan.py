@@ -118,14 +118,17 @@ def cpu_of_children_s() -> float:
 
 
 @contextmanager
-def cluster(machines: int) -> Iterator[Path]:
-    """Make a lab with a cluster that is as it should be; yields its folder. Nothing of it stays."""
+def cluster(machines: int, spec: str = "") -> Iterator[Path]:
+    """Make a lab with a cluster that is as it should be; yields its folder. Nothing of it stays.
+
+    ``spec``: another cluster file than the one for so many machines.
+    """
     with tempfile.TemporaryDirectory(prefix="holdfast-bench-") as name:
         folder = Path(name)
         shutil.copytree(
             ROOT / "examples" / "shop", folder / "shop", ignore=shutil.ignore_patterns("__pycache__", ".*")
         )
-        (folder / "cluster.yaml").write_text(SPECS[machines].replace("PACKAGES", PACKAGES))
+        (folder / "cluster.yaml").write_text((spec or SPECS[machines]).replace("PACKAGES", PACKAGES))
         say(f"a lab of {machines} machines, and the cluster on it (some minutes)")
         try:
             run([*HOLDFAST, "lab", "up"], folder)

@@ -159,6 +159,24 @@ def test_ground_is_asked_for_what_the_fault_says() -> None:
     ]
 
 
+def test_a_partial_cut_leaves_what_it_says() -> None:
+    others = "10.77.0.12, 10.77.0.13"
+    no_dcs = " ".join(struck(faults()["inside-no-dcs"], "three", "a")[0].inject[0])
+    for rule in (f"ip saddr {{ {others} }} tcp dport {{ 2379, 2380 }}", f"ip daddr {{ {others} }} tcp sport"):
+        assert rule in no_dcs
+    assert f"ip saddr {{ {others} }} counter drop" not in no_dcs, "everything else passes"
+    only_dcs = " ".join(struck(faults()["inside-only-dcs"], "three", "a")[0].inject[0])
+    assert "tcp dport { 2379, 2380 } accept" in only_dcs
+    assert f"ip saddr {{ {others} }} counter drop" in only_dcs
+    assert only_dcs.index("2379, 2380 } accept") < only_dcs.index("counter drop")
+    lone = " ".join(struck(faults()["inside-only-sql"], "three", "a", "c")[0].inject[0])
+    assert "ip saddr 10.77.0.13 tcp sport { 5432 } accept" in lone
+    assert "ip daddr 10.77.0.13 tcp dport { 5432 } accept" in lone
+    assert "10.77.0.12 tcp" not in lone, "the third host reaches nothing"
+    assert "8008" not in lone
+    assert struck(faults()["inside-only-sql"], "three", "a") == ()
+
+
 def test_without_a_ground_nothing_is_struck_from_underneath() -> None:
     for fault in faults().values():
         if fault.needs and fault.name != "machine-disk-full":
@@ -188,8 +206,8 @@ def test_our_own_way_in_stays_open() -> None:
     text = LAYOUTS["three"].replace("name: shop", "name: shop\nssh: {port: 2222}")
     made = make_design(parse(text, "cluster.yaml", lambda _name: "0" * 64))
     for fault in faults_of(made):
-        if fault.name.startswith(("inside-cut", "inside-loss")):
-            for blow in fault.strike(Aim(("a",), ("a", "b", "c")), None):
+        if fault.name.startswith(("inside-cut", "inside-loss", "inside-pair")):
+            for blow in fault.strike(Aim(("a", "b"), ("a", "b", "c")), None):
                 rules = blow.inject[0][1]
                 assert "tcp dport 2222 accept" in rules or "chain input" not in rules
                 assert "tcp sport 2222 accept" in rules or "chain output" not in rules

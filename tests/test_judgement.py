@@ -11,9 +11,20 @@ from benchmarks.failover import p95, row_of, table
 from holdfast.cli.common import open_design
 from holdfast.drills.catalogue import faults_of, scenarios
 from holdfast.drills.chaos import read_experiment
+from holdfast.drills.check.values import LedgerHistory, Write
 from holdfast.drills.drill import Field, obstacle, other_seed
 from holdfast.drills.history import Kind, Operation, Outcome
-from holdfast.drills.judgement import first_broken, losses_promised, times_promised, unfelt, worst
+from holdfast.drills.judgement import (
+    done_meanwhile,
+    first_broken,
+    losses_promised,
+    played_out,
+    stayed,
+    times_promised,
+    unfelt,
+    worst,
+)
+from holdfast.drills.operations import Deed
 from holdfast.drills.record import PathNumbers, Promise, Verdict
 from holdfast.drills.scenario import Scenario, Strike
 from holdfast.wire.fake import FakeWire
@@ -33,6 +44,15 @@ def test_gaps_are_compared_with_the_promised_time() -> None:
     assert times_promised([path("write order", 2.0, back=False)], 30.0)[0].verdict is Verdict.BROKEN
     assert times_promised([path("sql write", 2.0)], 30.0)[0].verdict is Verdict.KEPT
     assert times_promised([path("read page", 2.0, acknowledged=0)], 30.0) == ()
+
+
+def test_where_nobody_may_lead_the_time_counts_from_the_healing() -> None:
+    # The gap is from 5.0 to 45.0.
+    (writes,) = times_promised([path("write order", 40.0)], 30.0, writes_from_s=43.0)
+    assert (writes.verdict, writes.measured) == (Verdict.KEPT, "2.00 s")
+    (late,) = times_promised([path("write order", 40.0)], 30.0, writes_from_s=10.0)
+    assert (late.verdict, late.measured) == (Verdict.BROKEN, "35.00 s")
+    assert times_promised([path("write order", 1.0)], 30.0, writes_from_s=43.0)[0].measured == "0.00 s"
 
 
 def test_one_lost_write_breaks_the_promise_and_none_read_back_leaves_it_unknown() -> None:
@@ -63,6 +83,38 @@ def test_broken_outweighs_unknown_and_unknown_outweighs_kept() -> None:
     unknown = Promise("c", "1", "?", Verdict.UNKNOWN)
     assert first_broken([kept, unknown, broken]) == "b: 2 s (target 1 s)."
     assert first_broken([kept]) == ""
+
+
+def test_what_goes_on_meanwhile_must_come_to_its_end_only_when_nothing_strikes_it() -> None:
+    alone = Scenario("x", "x", (), (), "y", during="release")
+    struck = Scenario("x", "x", (), (Strike("app-kill", "app"),), "y", during="release")
+    done, failed = Deed("the release took 9.0 s"), Deed("the release failed after 2.0 s: no answer", failed=True)
+    assert [each.verdict for each in done_meanwhile(alone, done)] == [Verdict.KEPT]
+    assert [each.verdict for each in done_meanwhile(alone, failed)] == [Verdict.BROKEN]
+    assert done_meanwhile(struck, failed) == ()
+    (never,) = done_meanwhile(struck, Deed("the release failed after 1.0 s: no answer", failed=True, begun=False))
+    assert never.verdict is Verdict.UNKNOWN
+    (left,) = done_meanwhile(struck, Deed(left="the release is not undone: no answer"))
+    assert (left.verdict, left.measured) == (Verdict.BROKEN, "the release is not undone: no answer")
+    assert done_meanwhile(Scenario("x", "x", (), (), "y"), Deed()) == ()
+
+
+def test_a_drill_that_was_stopped_is_never_kept() -> None:
+    assert played_out("") == ()
+    (stopped,) = played_out("stopped: no write was acknowledged for 3 s")
+    assert (stopped.verdict, stopped.measured) == (Verdict.UNKNOWN, "stopped: no write was acknowledged for 3 s")
+
+
+def test_a_leader_that_is_to_stay_must_acknowledge_on_one_timeline_only() -> None:
+    def of(*timelines: int | None) -> LedgerHistory:
+        told = (Write("s", str(n), n, n + 0.1, Outcome.OK, timeline) for n, timeline in enumerate(timelines))
+        lost = Write("s", "x", 9.0, 9.1, Outcome.FAIL, 7)
+        return LedgerHistory((*told, lost), ())
+
+    assert stayed(of(3, 3))[0].verdict is Verdict.KEPT
+    assert stayed(of(3, 4))[0].verdict is Verdict.BROKEN
+    assert stayed(of(3, 4))[0].measured == "1 failovers"
+    assert stayed(of(None))[0].verdict is stayed(None)[0].verdict is Verdict.UNKNOWN
 
 
 def arena() -> Field:
@@ -100,12 +152,14 @@ def test_the_benchmark_counts_every_run_and_rounds_to_the_worse() -> None:
         write = {"name": "write order", "longest_gap_s": gap_s, "lost": lost, "acknowledged": 10}
         return {"paths": [write], "verdict": verdict}
 
-    row = row_of("x", [record(1.0, 0, "kept"), record(3.0, 2, "broken"), record(2.0, 0, "kept")])
+    row = row_of("x", "as it is", [record(1.0, 0, "kept"), record(3.0, 2, "broken"), record(2.0, 0, "kept")])
     assert (row.lost, row.acknowledged, row.gaps_s["writes"]) == (2, 30, (1.0, 3.0, 2.0))
     assert p95(row.gaps_s["writes"]) == 3.0
     assert "2.00 / 3.00" in table([row])
     assert "2 of 30" in table([row])
     assert "1 broken, 2 kept" in table([row])
+    slower = row_of("x", "without the watch", [record(24.0, 0, "kept")])
+    assert "12.0x" in table([row, slower]).splitlines()[-1]
 
 
 def test_drills_are_listed_without_asking_a_server() -> None:

@@ -161,7 +161,9 @@ def test_a_small_file_gets_every_default() -> None:
     assert spec.layers["cache"].options == CacheOptions()
     assert (spec.promises.rto_s, spec.promises.rpo_s) == (30.0, 0.0)
     assert spec.promises.durability is Durability.AVAILABILITY
-    assert (spec.ssh.user, spec.ssh.port, spec.ssh.key, spec.drills_allowed) == ("root", 22, "", False)
+    assert (spec.ssh.user, spec.ssh.port, spec.ssh.key) == ("root", 22, "")
+    assert (spec.drills_allowed, spec.drills_stop_s) == (False, 120.0)
+    assert _parse(GOOD + "drills: {allowed: true, stop_after: 1.5m}\n").drills_stop_s == 90.0
 
 
 def test_the_example_is_good_and_its_source_is_known(tmp_path: Path) -> None:

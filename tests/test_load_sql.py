@@ -133,6 +133,7 @@ PACE = LoadPace(
     sql_writes_per_s=100,
     sql_reads_per_s=50,
     sql_replica_reads_per_s=50,
+    sql_kept_reads_per_s=50,
     register_per_s=100,
     transfers_per_s=100,
     bank_reads_per_s=50,
@@ -186,7 +187,10 @@ def test_the_ledger_writes_down_keys_leaders_and_reads() -> None:
     assert {each.session[0] for each in history.writes} == {"a", "b"}
     assert {each.endpoint for each in history.reads} == {PRIMARY, REPLICA}
     writers = {each.session for each in history.writes}
-    assert {each.session in writers for each in history.reads if each.endpoint == PRIMARY} == {True}
+    primary = {each.session for each in history.reads if each.endpoint == PRIMARY}
+    kept = {each for each in primary if each.endswith(ledger.READ_KEPT)}
+    assert primary - kept <= writers
+    assert kept == {f"{host}.{number} of {ledger.READ_KEPT}" for host, number in (("a", 1), ("b", 2))}
     assert {each.session in writers for each in history.reads if each.endpoint == REPLICA} == {False}
     assert history.replica_bound_s == 1.0
 
@@ -246,6 +250,16 @@ def test_a_hanging_database_is_joined_by_more_sessions_until_the_limit_refuses()
     assert load.refused > 0
     latencies = [each.ended_s - each.intended_s for each in load.operations[ledger.WRITE]]
     assert min(latencies) >= 0.19
+
+
+def test_a_session_that_only_reads_outlives_writes_that_hang() -> None:
+    async def hang(statement: str) -> str:
+        await asyncio.sleep(60 if statement == ledger.INSERT else 0)
+        return ""
+
+    load = ledger_on(Database(rule=hang), for_s=0.4)
+    assert len({each.session for each in load.history().reads if each.session.endswith(ledger.READ_KEPT)}) == 2
+    assert {each.outcome for each in load.operations[ledger.READ_KEPT]} == {Outcome.OK}
 
 
 def test_a_replica_is_read_when_it_has_replayed_everything() -> None:

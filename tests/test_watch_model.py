@@ -104,6 +104,21 @@ def test_a_promise_must_wait_for_the_end_of_what_streams() -> None:
     assert why == "a replica is ahead of the new leader: it would seem to have what it cannot have", path
 
 
+# D receives what nobody else has, does not fence, does not vote, and comes back when B leads.
+COMES_BACK = [
+    *("a writes", "d receives"),
+    *("b fences", "b ends its receiver", "b does promise", "c fences", "c ends its receiver", "c does promise"),
+    *("b does depose", "b begins to race", "b has the vote of c", "b is promoted", "d follows the new leader"),
+]
+
+
+def test_a_replica_that_did_not_fence_may_be_ahead_so_the_new_leader_begins_a_new_segment() -> None:
+    assert along(FOUR._replace(new_segment=False), COMES_BACK[:-1]) == ""
+    broken = along(FOUR._replace(new_segment=False), COMES_BACK)
+    assert broken == "a replica ahead of the new leader acknowledges what it does not have"
+    assert along(FOUR, COMES_BACK) == ""
+
+
 @pytest.mark.parametrize(
     "bounds",
     [

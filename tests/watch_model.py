@@ -49,6 +49,7 @@ class Bounds(NamedTuple):
     ``records``: how many the old leader writes; ``promises``: how often a promise key is written; ``fences``: how
     often one host fences; ``late``: how many transactions may be under way at once, to come in whenever they like.
     ``cuts``: a fence really cuts. ``waits_for_receiver``: a promise waits until what streamed before has ended.
+    ``new_segment``: a new leader begins a new segment of its log before it counts on who did not vote.
     """
 
     voters: tuple[str, ...] = ("b", "c")
@@ -59,6 +60,7 @@ class Bounds(NamedTuple):
     late: int = 1
     cuts: bool = True
     waits_for_receiver: bool = True
+    new_segment: bool = True
     decider: Decide = decide
 
 
@@ -88,6 +90,11 @@ class Voter(NamedTuple):
     def leads(self) -> bool:
         """Whether it was promoted; ``fork`` is where its log left the old leader's."""
         return self.fork >= 0
+
+    @property
+    def follows(self) -> bool:
+        """Whether it has turned to the new leader, and is not rewound yet."""
+        return not self.streams and not self.leads
 
 
 class World(NamedTuple):
@@ -130,6 +137,8 @@ def broken(world: World, bounds: Bounds) -> str:
         return "an acknowledged commit is not in the new leader's log"
     if bounds.numsync == 1 and any(each.position > leads[0].fork for each in world.voters):
         return "a replica is ahead of the new leader: it would seem to have what it cannot have"
+    if not bounds.new_segment and any(each.follows and each.position > leads[0].fork for each in world.voters):
+        return "a replica ahead of the new leader acknowledges what it does not have"
     reaching = sum(each.streams and not _cut(each, bounds) and not each.leads for each in world.voters)
     if world.primary and reaching >= world.numsync:
         return "the old leader can still acknowledge"

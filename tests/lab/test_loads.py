@@ -26,7 +26,8 @@ from lab.figures import Measured
 pytestmark = pytest.mark.lab
 
 LENGTH_S = 8.0
-PATHS = {"read page", "read static", "write order", "sql write", "sql read", "sql read replica", "cache write"}
+PATHS = {"read page", "read static", "write order", "sql write", "sql read", "sql read replica"}
+PATHS |= {"sql read in a kept session", "cache write"}
 LEFT = "SELECT count(*) FROM pg_namespace WHERE nspname = 'holdfast_drill'"
 ASLEEP = "SELECT count(*) FROM pg_stat_activity WHERE state = 'active' AND query = 'SELECT pg_sleep(5)'"
 

@@ -5,21 +5,19 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from holdfast.cli.common import address_of, cluster_of
+from holdfast.cli.common import address_of, authority_file
 from holdfast.cli.lab import lab_of
+from holdfast.cli.operations import operations_of
 from holdfast.design.design import Design
 from holdfast.drills.catalogue import faults_of
-from holdfast.drills.drill import Field, Operation
-from holdfast.drills.scenario import SWITCHOVER
+from holdfast.drills.drill import DrillTiming, Field
 from holdfast.drills.talk import Talk
-from holdfast.drills.targets import offering
 from holdfast.lab.ground import LabGround
 from holdfast.lab.lab import Lab, lab_obstacle
 from holdfast.model.fault import UNDERNEATH
 from holdfast.runner import authority
-from holdfast.runner.cluster import Cluster
 from holdfast.runner.site import RunError
-from holdfast.runner.vault import FOLDER, Vault
+from holdfast.runner.vault import Vault
 from holdfast.wire.base import Wire
 from holdfast.wire.http import Door, HttpDoor
 from holdfast.wire.local import LocalWire
@@ -46,7 +44,7 @@ def arena_of(file: Path, design: Design) -> Field:
             "allow it with `drills: {allowed: true}`, or try it in a lab first: holdfast lab up"
         )
     vault, talk = Vault.beside(file), Talk(sys.stderr)
-    ca = file.resolve().parent / FOLDER / "ca.crt"
+    ca = authority_file(file)
 
     async def open_wire(place: str) -> Wire:
         if place == UNDERNEATH:
@@ -64,20 +62,14 @@ def arena_of(file: Path, design: Design) -> Field:
         door=_door(design, ca),
         say=talk.say,
         live=talk.live,
-        operations=_operations(cluster_of(file, design)),
+        operations=operations_of(file, design),
+        timing=DrillTiming(stop_s=design.spec.drills_stop_s),
     )
 
 
 def _door(design: Design, ca: Path) -> Callable[[], Door | None]:
     vip = design.spec.entry.vip
     return lambda: HttpDoor(f"https://{vip}", ca) if vip else None
-
-
-def _operations(cluster: Cluster) -> dict[str, Operation]:
-    leading = offering(cluster.design, "sql")
-    if not leading:
-        return {}
-    return {SWITCHOVER: lambda: cluster.switchover(leading[0].component)}
 
 
 async def engine_versions(arena: Field) -> dict[str, str]:

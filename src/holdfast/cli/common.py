@@ -136,6 +136,11 @@ def cluster_of(file: Path, design: Design, timeout_s: float = 180.0, without: Se
     return Cluster(file, design, vault, open_wire, tell, timeout_s, frozenset(without))
 
 
+def authority_file(file: Path) -> Path:
+    """Return where the certificate of a cluster's own authority is; not there before the first apply."""
+    return file.resolve().parent / FOLDER / "ca.crt"
+
+
 def address_of(file: Path, spec: Spec, host: str) -> Address:
     """Return where a host is and with which key it is entered."""
     folder = file.resolve().parent

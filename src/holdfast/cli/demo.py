@@ -14,6 +14,7 @@ from holdfast.cli.common import (
     FileOption,
     Format,
     OutputOption,
+    authority_file,
     cluster_of,
     emit,
     open_design,
@@ -28,7 +29,6 @@ from holdfast.drills.talk import Talk
 from holdfast.lab.lab import Lab
 from holdfast.runner.cluster import Cluster
 from holdfast.runner.site import RunError
-from holdfast.runner.vault import FOLDER
 from holdfast.wire.http import HttpDoor
 
 LED_LAYER = "database"
@@ -76,8 +76,7 @@ def _last_drill(file: Path, design: Design) -> Exit:
 
 async def _play(file: Path, cluster: Cluster, lab: Lab) -> DemoResult:
     talk = Talk(sys.stderr)
-    ca = file.resolve().parent / FOLDER / "ca.crt"
-    door = HttpDoor(f"https://{cluster.design.spec.entry.vip}", ca)
+    door = HttpDoor(f"https://{cluster.design.spec.entry.vip}", authority_file(file))
     stage = DemoStage(
         door=door,
         status=cluster.status,
@@ -108,7 +107,7 @@ def _farewell(file: Path, design: Design) -> tuple[str, ...]:
     named = "" if file == CLUSTER_FILE else f" -f {file}"
     return (
         f"Everything is left running. The shop: https://{design.spec.entry.vip}/",
-        f"  (its certificate is signed by this cluster's own CA: {file.resolve().parent / FOLDER / 'ca.crt'})",
+        f"  (its certificate is signed by this cluster's own CA: {authority_file(file)})",
         "Next, with .venv/bin/holdfast:",
         f"  holdfast status{named} --watch        the whole cluster on one page",
         f"  holdfast drill list{named}            the disasters it can be put through; then: drill run NAME",

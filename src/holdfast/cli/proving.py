@@ -5,7 +5,8 @@ import json
 import platform
 import random
 import time
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -13,10 +14,11 @@ from typing import Any
 import typer
 
 from holdfast import __version__
-from holdfast.cli.arena import arena_of, engine_versions, lab_under
+from holdfast.cli.arena import arena_of, engine_versions
 from holdfast.cli.common import (
     Exit,
     Format,
+    authority_file,
     complain,
     emit,
     open_design,
@@ -43,7 +45,6 @@ from holdfast.drills.record_json import as_json, record_as_json
 from holdfast.drills.scenario import Scenario
 from holdfast.runner.runs import Run, recorded
 from holdfast.runner.site import RunError
-from holdfast.runner.vault import FOLDER
 
 
 def list_drills(file: Path, output: Format) -> None:
@@ -69,22 +70,22 @@ def run(file: Path, name: str, seed: int | None, output: Format, yes: bool) -> N
     """Run one drill; ends the program with the exit code of its verdict. Raises RunError."""
     design = open_design(file)
     scenario = _scenario(design, name)
-    _ask(file, design, yes)
-    raise typer.Exit(play(file, design, scenario, random.randrange(1_000_000) if seed is None else seed, output))  # noqa: S311
+    arena = arena_of(file, design)
+    _ask(arena, yes)
+    raise typer.Exit(_play(file, arena, scenario, _chosen(seed), output))
 
 
 def play_named(file: Path, design: Design, name: str, seed: int) -> Exit:
-    """Run the drill of a name as `play` does."""
-    return play(file, design, _scenario(design, name), seed, Format.TEXT)
+    """Run the drill of a name, print its summary, and return the exit code of its verdict. Raises RunError."""
+    return _play(file, arena_of(file, design), _scenario(design, name), seed, Format.TEXT)
 
 
-def play(file: Path, design: Design, scenario: Scenario, seed: int, output: Format) -> Exit:
-    """Run one drill, keep everything about it, print its summary, and return the exit code of its verdict."""
-    arena = arena_of(file, design)
-    with recorded(file, "drill", design.digest) as folder:
-        begun_s = time.monotonic()
-        record = asyncio.run(_one(arena, scenario, seed, file, folder.folder / scenario.name))
-        _write_proof(folder, _proof(arena, design, file, "drill", seed, begun_s, (record,), ()))
+def _play(file: Path, arena: Field, scenario: Scenario, seed: int, output: Format) -> Exit:
+    if why := obstacle(scenario, arena):
+        raise RunError(f"{scenario.name}: {why}")
+    with recorded(file, "drill", arena.design.digest) as folder:
+        suite = Suite("drill", file, seed, folder)
+        (record,) = asyncio.run(_drills(arena, suite, (scenario,), ())).drills
     emit(output, record_as_json(record), summary(record))
     say(f"everything about it: {folder.folder}")
     return _code(record.verdict)
@@ -104,7 +105,7 @@ def chaos(file: Path, experiment: Path, allow_code: bool) -> None:
         found = read_experiment(json.loads(experiment.read_text()), allow_code)
     except (ExperimentError, ValueError) as error:
         raise RunError(f"{experiment}: {error}") from error
-    ca = file.resolve().parent / FOLDER / "ca.crt"
+    ca = authority_file(file)
     journal = run_experiment(found, real_hands(ca if ca.exists() else None))
     typer.echo(json.dumps(journal, indent=2))
     if journal["status"] == "interrupted":
@@ -115,19 +116,33 @@ def chaos(file: Path, experiment: Path, allow_code: bool) -> None:
 def prove(file: Path, full: bool, only: list[str], seed: int | None, output: Format, yes: bool) -> None:
     """Run a suite and write its report; ends the program with the exit code of the worst verdict."""
     design = open_design(file)
-    _ask(file, design, yes)
-    arena = arena_of(file, design)
-    chosen = random.randrange(1_000_000) if seed is None else seed  # noqa: S311
-    suite = tuple(_scenario(design, each) for each in only) or tuple(
+    wanted = tuple(_scenario(design, each) for each in only) or tuple(
         each for each in scenarios(design) if full or each.fast
     )
+    arena = arena_of(file, design)
+    _ask(arena, yes)
+    lacking = {each.name: why for each in wanted if (why := obstacle(each, arena))}
+    missing = (
+        *(Unsupported(each.code, each.title, (each.code,), each.unsupported) for each in STARRED if each.unsupported),
+        *(
+            Unsupported(each.name, each.title, each.codes, lacking[each.name])
+            for each in wanted
+            if each.name in lacking
+        ),
+    )
     with recorded(file, "prove", design.digest) as folder:
-        proof = asyncio.run(_suite(arena, suite, chosen, file, folder, "full" if full else "fast"))
+        suite = Suite("full" if full else "fast", file, _chosen(seed), folder)
+        playable = tuple(each for each in wanted if each.name not in lacking)
+        proof = asyncio.run(_drills(arena, suite, playable, missing))
     emit(output, as_json(proof), matrix(proof))
     say(f"the report: {folder.folder}/report.html (also report.md, junit.xml, proof.json)")
     verdicts = {each.verdict for each in proof.drills}
     worst = Verdict.BROKEN if Verdict.BROKEN in verdicts else Verdict.UNKNOWN
     raise typer.Exit(_code(Verdict.KEPT if verdicts == {Verdict.KEPT} else worst))
+
+
+def _chosen(seed: int | None) -> int:
+    return random.randrange(1_000_000) if seed is None else seed  # noqa: S311
 
 
 def _scenario(design: Design, name: str) -> Scenario:
@@ -138,32 +153,69 @@ def _scenario(design: Design, name: str) -> Scenario:
     return known[name]
 
 
-def _ask(file: Path, design: Design, yes: bool) -> None:
+def _ask(arena: Field, yes: bool) -> None:
     """On real servers the name of the cluster must be typed: what follows hurts those who use it."""
-    if yes or lab_under(file, design) is not None or not design.spec.drills_allowed:
+    if yes or arena.ground is not None:
         return
     if not talk.is_terminal:
         complain("this breaks a running cluster of real servers; say --yes")
         raise typer.Exit(Exit.ERROR)
-    typed = typer.prompt(f"This breaks the running cluster. Type its name ({design.spec.name}) to go on", err=True)
-    if typed.strip() != design.spec.name:
+    name = arena.design.spec.name
+    typed = typer.prompt(f"This breaks the running cluster. Type its name ({name}) to go on", err=True)
+    if typed.strip() != name:
         complain("that is not its name; nothing was done")
         raise typer.Exit(Exit.ERROR)
 
 
-async def _one(arena: Field, scenario: Scenario, seed: int, file: Path, folder: Path) -> DrillRecord:
-    """Run one drill and keep everything about it in a folder. Raises RunError when it could not be run."""
-    begun = datetime.now(UTC).isoformat(timespec="milliseconds")
+@dataclass(frozen=True, slots=True)
+class Suite:
+    """A suite while it runs: its name (``drill`` for one drill), the cluster file, the seed, and where it is kept."""
+
+    name: str
+    file: Path
+    seed: int
+    run: Run
+
+    def seed_of(self, scenario: Scenario) -> int:
+        """Return the seed of one of its drills."""
+        return self.seed if self.name == "drill" else other_seed(self.seed, scenario.name)
+
+
+async def _drills(
+    arena: Field, suite: Suite, playable: tuple[Scenario, ...], missing: tuple[Unsupported, ...]
+) -> Proof:
+    """Run drills and return their proof. It is written after each: a suite that breaks off has its report, too."""
+    begun_s = time.monotonic()
+    engines = await engine_versions(arena)
+    records: list[DrillRecord] = []
+    proof = _proof(arena, suite, engines, 0.0, (), missing)
+    for scenario in playable:
+        records.append(await _one(arena, suite, scenario))
+        if suite.name != "drill":
+            show(summary(records[-1]))
+        proof = _proof(arena, suite, engines, time.monotonic() - begun_s, tuple(records), missing)
+        _write_proof(suite.run, proof)
+    return proof
+
+
+async def _one(arena: Field, suite: Suite, scenario: Scenario) -> DrillRecord:
+    """Run one drill and keep everything about it. Raises RunError when it could not be run."""
+    begun, seed, folder = _now(), suite.seed_of(scenario), suite.run.folder / scenario.name
     arena.say(f"drill {scenario.name}: {scenario.title}")
     try:
         course = await run_drill(arena, scenario, seed)
     except DrillError as error:
         raise RunError(str(error)) from error
-    repeat = f"holdfast drill run {scenario.name} --seed {seed} -f {file}"
-    record = record_of(course, arena.design, begun, repeat)
+    record = record_of(
+        course, arena.design, begun, f"holdfast drill run {scenario.name} --seed {seed} -f {suite.file}"
+    )
     _keep(folder, record, course.seen.journals)
     _write_lines(folder / "history.jsonl", course.loads.operations)
     return record
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
 def _keep(folder: Path, record: DrillRecord, journals: Any) -> None:
@@ -187,50 +239,26 @@ def _write_lines(path: Path, operations: Any) -> None:
                 file.write(json.dumps({"path": name} | each.as_json()) + "\n")
 
 
-async def _suite(arena: Field, suite: tuple[Scenario, ...], seed: int, file: Path, folder: Run, name: str) -> Proof:
-    begun_s = time.monotonic()
-    records: list[DrillRecord] = []
-    missing = [
-        Unsupported(each.code, each.title, (each.code,), each.unsupported) for each in STARRED if each.unsupported
-    ]
-    engines = await engine_versions(arena)
-    for scenario in suite:
-        if why := obstacle(scenario, arena):
-            missing.append(Unsupported(scenario.name, scenario.title, scenario.codes, why))
-            continue
-        own_seed = other_seed(seed, scenario.name)
-        records.append(await _one(arena, scenario, own_seed, file, folder.folder / scenario.name))
-        show(summary(records[-1]))
-        # After every drill: a suite that breaks off has its report all the same.
-        proof = _proof(arena, arena.design, file, name, seed, begun_s, tuple(records), tuple(missing))
-        _write_proof(folder, replace(proof, engines=engines))
-    proof = _proof(arena, arena.design, file, name, seed, begun_s, tuple(records), tuple(missing))
-    _write_proof(folder, replace(proof, engines=engines))
-    return replace(proof, engines=engines)
-
-
 def _proof(
     arena: Field,
-    design: Design,
-    file: Path,
-    suite: str,
-    seed: int,
-    begun_s: float,
+    suite: Suite,
+    engines: Mapping[str, str],
+    length_s: float,
     records: tuple[DrillRecord, ...],
     missing: tuple[Unsupported, ...],
 ) -> Proof:
-    promised = design.spec.promises
+    design, promised = arena.design, arena.design.spec.promises
     where = "a lab of machines on one computer" if arena.ground else "real servers"
-    repeat = f"holdfast prove --{suite} --seed {seed} -f {file}" if suite != "drill" else records[0].repeat
+    again = f"holdfast prove --{suite.name} --seed {suite.seed} -f {suite.file}"
     return Proof(
         cluster=design.spec.name,
         digest=design.digest,
         holdfast=__version__,
-        engines={},
-        suite=suite,
-        seed=seed,
-        begun=records[0].begun if records else datetime.now(UTC).isoformat(timespec="milliseconds"),
-        length_s=time.monotonic() - begun_s,
+        engines=engines,
+        suite=suite.name,
+        seed=suite.seed,
+        begun=records[0].begun if records else _now(),
+        length_s=length_s,
         machine=f"{where}; the clients ran on {platform.machine()}, Linux {platform.release()}",
         promises={
             "rto": f"{promised.rto_s:g} s",
@@ -239,7 +267,7 @@ def _proof(
         },
         drills=records,
         unsupported=missing,
-        repeat=repeat,
+        repeat=again if suite.name != "drill" else records[0].repeat if records else "",
         topology_svg=topology_svg(design),
         limits=LIMITS,
     )

@@ -86,10 +86,13 @@ def durability(value: Any) -> Durability:
     return Durability(word)
 
 
-def _positive(value_s: float) -> float:
-    if value_s <= 0:
-        raise ValueError("must be more than 0: no failover takes no time")
-    return value_s
+def _positive(why: str) -> Callable[[float], float]:
+    def check(value_s: float) -> float:
+        if value_s <= 0:
+            raise ValueError(f"must be more than 0: {why}")
+        return value_s
+
+    return check
 
 
 def _host_kind(value: Any) -> str:
@@ -98,7 +101,8 @@ def _host_kind(value: Any) -> str:
 
 _DURATION_SCHEMA = {"type": ["string", "number"], "pattern": f"^{DURATION}$", "minimum": 0}
 Duration = Annotated[float, PlainValidator(seconds), WithJsonSchema(_DURATION_SCHEMA)]
-Rto = Annotated[Duration, AfterValidator(_positive)]
+Rto = Annotated[Duration, AfterValidator(_positive("no failover takes no time"))]
+StopAfter = Annotated[Duration, AfterValidator(_positive("every drill would be stopped at once"))]
 Address = Annotated[str, PlainValidator(address), WithJsonSchema({"type": "string", "format": "ipv4"})]
 Network = Annotated[IPv4Network, PlainValidator(network), WithJsonSchema({"type": "string"})]
 _DURABILITIES = [*map(str, Durability), *(f"maximum {each}" for each in Durability)]
@@ -181,6 +185,11 @@ class DrillsEntry(Section):
     """Whether failures may be injected on purpose."""
 
     allowed: bool = Field(default=False, description="Allow drills on these servers. The lab needs no permission.")
+    stop_after: StopAfter = Field(
+        default=120.0,
+        json_schema_extra={"default": "120s"},
+        description="A drill heals at once and stops when no write at all was acknowledged for so long.",
+    )
 
 
 HostForm = Annotated[

@@ -126,6 +126,7 @@ def _spec(document: Document, names: frozenset[str], layers: Mapping[str, Layer]
         promises=_promises(document.promises),
         ssh=Ssh(document.ssh.user, document.ssh.port, document.ssh.key),
         drills_allowed=document.drills.allowed,
+        drills_stop_s=document.drills.stop_after,
     )
 
 

@@ -91,3 +91,4 @@ def _rest(spec: Spec) -> Iterator[Row]:
     yield ("ssh", "port"), ssh.port, _doc(SshEntry, "port")
     yield ("ssh", "key"), ssh.key, _doc(SshEntry, "key")
     yield ("drills", "allowed"), spec.drills_allowed, _doc(DrillsEntry, "allowed")
+    yield ("drills", "stop_after"), duration(spec.drills_stop_s), _doc(DrillsEntry, "stop_after")

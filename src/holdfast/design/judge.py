@@ -91,6 +91,19 @@ def _all_down(design: Design, component: str, readings: Mapping[Member, Reading]
     return all(readings[each].state in (State.DOWN, State.UNKNOWN) for each in design.of(component))
 
 
+def what_is_wrong(status: Status | None) -> str:
+    """Return what is wrong in a few words, for somebody who waits; None: no answer has come yet."""
+    if status is None:
+        return "nobody has answered yet"
+    sick = [
+        f"{member.name}: {reading.reason or reading.state}"
+        for member, reading in status.members
+        if reading.state is not State.OK
+    ]
+    more = f" and {len(sick) - 2} more" if len(sick) > 2 else ""
+    return "; ".join([*status.violations, *sick[:2]]) + more or status.health
+
+
 def worst(readings: tuple[Reading, ...]) -> Reading:
     """Return the reading that matters most of one member's probes; roles come from the first that has one."""
     order = (State.OK, State.STARTING, State.DEGRADED, State.UNKNOWN, State.DOWN)

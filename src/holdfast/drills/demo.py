@@ -5,12 +5,11 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
-from holdfast.design.judge import HEALTHY, Status
+from holdfast.design.judge import HEALTHY, Status, what_is_wrong
 from holdfast.drills.history import History, Kind
 from holdfast.drills.numbers import account, steady, successes
 from holdfast.drills.result import DemoResult, Phase
 from holdfast.drills.workload import Pace, Workload, all_orders
-from holdfast.model.watch import State
 from holdfast.wire.http import Door
 
 # Writes are back when they come without a longer pause than this.
@@ -89,7 +88,7 @@ async def run_demo(stage: DemoStage) -> DemoResult:
 async def _leading_host(stage: DemoStage) -> str:
     status = await _wait_healthy(stage, stage.timing.ready_limit_s, "waiting for a healthy cluster")
     if status.health != HEALTHY:
-        raise DemoError(f"the cluster is {status.health}, so nothing could be shown: {_complaints(status)}")
+        raise DemoError(f"the cluster is {status.health}, so nothing could be shown: {what_is_wrong(status)}")
     if not (host := stage.leader(status)):
         raise DemoError("nobody leads the database, so there is no leader whose power could be cut")
     return host
@@ -136,7 +135,7 @@ async def _return(stage: DemoStage, workload: Workload, host: str) -> float | No
     status = await _wait_healthy(stage, stage.timing.healthy_limit_s, f"{host} comes back", workload, on_s)
     healthy_s = stage.clock() - on_s
     if status.health != HEALTHY:
-        stage.say(f"the cluster is {status.health} after {healthy_s:.0f} s: {_complaints(status)}")
+        stage.say(f"the cluster is {status.health} after {healthy_s:.0f} s: {what_is_wrong(status)}")
         return None
     stage.say(f"{host} is back and every member is healthy")
     return healthy_s
@@ -154,7 +153,7 @@ async def _wait_healthy(
         shopping = (
             progress(workload.history, now_s, begun_s, what) if workload else f"{what}: {now_s - begun_s:.0f} s"
         )
-        stage.live(f"{shopping} ({_complaints(status)})")
+        stage.live(f"{shopping} ({what_is_wrong(status)})")
         await asyncio.sleep(stage.timing.poll_s)
 
 
@@ -178,13 +177,3 @@ def progress(history: History, now_s: float, since_s: float, what: str) -> str:
 def _quiet(word: str, moments_s: tuple[float, ...], now_s: float, since_s: float) -> str:
     for_s = now_s - max(moments_s, default=since_s)
     return f"no {word} for {for_s:.0f} s" if for_s > PAUSE_MAX_S else ""
-
-
-def _complaints(status: Status) -> str:
-    sick = [
-        f"{member.name}: {reading.reason or reading.state}"
-        for member, reading in status.members
-        if reading.state is not State.OK
-    ]
-    more = f" and {len(sick) - 2} more" if len(sick) > 2 else ""
-    return "; ".join([*status.violations, *sick[:2]]) + more

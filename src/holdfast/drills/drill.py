@@ -3,25 +3,25 @@
 import asyncio
 import random
 import time
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from holdfast.design.design import Design
-from holdfast.design.judge import HEALTHY, Status
+from holdfast.design.judge import HEALTHY, Status, what_is_wrong
 from holdfast.drills.eyes import Eyes, Seen
 from holdfast.drills.hands import Connect, Hands, HandsError
 from holdfast.drills.history import Kind
+from holdfast.drills.load.base import LoadError
 from holdfast.drills.load.loads import Loads
 from holdfast.drills.numbers import steady, successes
+from holdfast.drills.operations import Deed, Operation
 from holdfast.drills.record import Struck
 from holdfast.drills.scenario import Scenario, Strike
 from holdfast.drills.targets import TargetError, resolve
 from holdfast.model.fault import UNDERNEATH, Aim, Blow, Fault, Ground
-from holdfast.model.watch import State
 from holdfast.wire.http import Door
 
-Operation = Callable[[], Awaitable[object]]
 # Clients are well when their successes come without a longer pause than this.
 PAUSE_MAX_S = 1.0
 
@@ -35,7 +35,8 @@ class DrillTiming:
     """Seconds: calm before the blow and after healing, and when waiting ends.
 
     ``switch_s``: how much later than the planned healing the dead man's switch undoes a fault. ``stop_s``: the stop
-    condition; when no write at all was acknowledged for so long, the faults are healed at once.
+    condition; when no write at all was acknowledged for so long, the faults are healed at once. ``undo_s``: how long
+    an operation that was cut off may take to end before it is undone.
     """
 
     calm_s: float = 6.0
@@ -44,6 +45,7 @@ class DrillTiming:
     evidence_s: float = 0.5
     switch_s: float = 60.0
     stop_s: float = 120.0
+    undo_s: float = 30.0
     poll_s: float = 0.25
 
 
@@ -83,7 +85,7 @@ class Course:
     diagnoses: tuple[str, ...]
     whole_after_s: float | None
     stopped: str
-    deed: str
+    deed: Deed
     unread: Mapping[str, str]
     loads: Loads
     seen: Seen
@@ -147,8 +149,11 @@ class _Play:
     diagnoses: list[str] = field(default_factory=list)
     stop: asyncio.Event = field(default_factory=asyncio.Event)
     stopped: str = ""
-    deed: str = ""
+    deed: Deed = field(default_factory=Deed)
     lasting: bool = False
+    doing: asyncio.Task[Deed] | None = None
+    owed: Operation | None = None
+    under_way: asyncio.Event = field(default_factory=asyncio.Event)
 
     def __post_init__(self) -> None:
         self.draw = random.Random(self.seed).choice  # noqa: S311
@@ -159,8 +164,8 @@ class _Play:
         begun_s = self.clock()
         while (status := self.eyes.status) is None or status.health != HEALTHY:
             if self.clock() - begun_s > self.arena.timing.ready_s:
-                raise DrillError(f"the cluster is not healthy, so nothing could be shown: {complaints(status)}")
-            self.arena.live(f"waiting for a healthy cluster ({complaints(status)})")
+                raise DrillError(f"the cluster is not healthy, so nothing could be shown: {what_is_wrong(status)}")
+            self.arena.live(f"waiting for a healthy cluster ({what_is_wrong(status)})")
             await asyncio.sleep(self.arena.timing.poll_s)
 
     async def act(self) -> Course:
@@ -168,7 +173,7 @@ class _Play:
         await self._watch(self.arena.timing.calm_s, "all is well")
         fault_s = self.clock()
         status = self.eyes.status
-        deed = asyncio.create_task(self._meanwhile())
+        self.doing = deed = asyncio.create_task(self._meanwhile())
         guard = asyncio.create_task(self._guard())
         strikes = [
             asyncio.create_task(self._strike(number, strike, fault_s, status))
@@ -186,8 +191,10 @@ class _Play:
         whole_s = await self._whole(healed_s)
         await self._watch(self.arena.timing.after_s, "after that")
         await self.loads.stop()
+        await self._tidy()
         self.arena.live("reading everything back")
         unread = await self.loads.read_back()
+        await self._clear()
         seen = await self.eyes.gather(fault_s, healed_s if self.lasting else None)
         return Course(
             self.scenario,
@@ -206,26 +213,59 @@ class _Play:
         )
 
     async def clean_up(self) -> None:
-        """Undo everything that may be in force, and remove what the clients made."""
+        """Undo everything that may be in force."""
         if self.hands.struck:
             self.arena.say("healing")
         await self.hands.heal_all()
+        await self._tidy()
         await self.hands.close()
 
-    async def _meanwhile(self) -> str:
-        """Do what the scenario wants done meanwhile; return what became of it in words."""
-        if not self.scenario.during:
-            return ""
+    async def _meanwhile(self) -> Deed:
+        """Do what the scenario wants done meanwhile; return what became of it."""
+        if not (name := self.scenario.during):
+            return Deed()
         begun_s = self.clock()
+        self.owed = self.arena.operations[name]
         try:
-            await self.arena.operations[self.scenario.during]()
+            words = await self.owed.do(self.under_way.set)
         except Exception as error:
             # It may well fail under a fault: that is an outcome, told in the record.
-            return f"the {self.scenario.during} failed after {self.clock() - begun_s:.1f} s: {error}"
-        return f"the {self.scenario.during} took {self.clock() - begun_s:.1f} s"
+            told = f"the {name} failed after {self.clock() - begun_s:.1f} s: {error}"
+            return Deed(told, failed=True, begun=self.under_way.is_set())
+        finally:
+            self.under_way.set()
+        told = f": {words}" if isinstance(words, str) else ""
+        return Deed(f"the {name} took {self.clock() - begun_s:.1f} s{told}")
+
+    async def _tidy(self) -> None:
+        """Undo what was done meanwhile, once; what cannot be undone is told."""
+        operation, self.owed = self.owed, None
+        if operation is None or operation.tidy is None:
+            return
+        self.arena.say(f"undoing the {self.scenario.during}")
+        if self.doing:
+            # One that was cut off gives its locks back first.
+            await asyncio.wait([self.doing], timeout=self.arena.timing.undo_s)
+        try:
+            await operation.tidy()
+        except Exception as error:
+            self.deed = replace(self.deed, left=f"the {self.scenario.during} is not undone: {error}")
+            self.arena.say(self.deed.left)
+
+    async def _clear(self) -> None:
+        """Remove what the clients made in the database and in the cache; the next drill does it otherwise."""
+        try:
+            await self.loads.clear()
+        except LoadError as error:
+            self.arena.say(f"what the clients made is still there: {error}")
 
     async def _strike(self, number: int, strike: Strike, fault_s: float, status: Status | None) -> None:
+        if self.scenario.during:
+            await self.under_way.wait()
+            fault_s = self.clock()
         await asyncio.sleep(max(0.0, fault_s + strike.at_s - self.clock()))
+        if self.stop.is_set():
+            return
         fault = self.arena.faults[strike.fault]
         word = strike.target or fault.target
         known = self.eyes.status if strike.at_s > 0 else status
@@ -291,7 +331,7 @@ class _Play:
             last_s = max([begun_s, *self._acknowledged_s()])
             self.arena.live(self._progress("in force"))
             if self.clock() - last_s > limit_s:
-                self.stopped = f"stopped: no write was acknowledged for {limit_s:.0f} s"
+                self.stopped = f"stopped: no write was acknowledged for {limit_s:g} s"
                 self.arena.say(self.stopped)
                 self.stop.set()
                 return
@@ -312,9 +352,9 @@ class _Play:
             # The first status after healing may have been asked before it.
             if fresh >= 2 and status is not None and status.health == HEALTHY and self._steady():
                 return self.clock() - healed_s
-            self.arena.live(self._progress(f"coming back: {complaints(status)}"))
+            self.arena.live(self._progress(f"coming back: {what_is_wrong(status)}"))
             await asyncio.sleep(self.arena.timing.poll_s)
-        self.arena.say(f"not whole after {limit_s:.0f} s: {complaints(self.eyes.status)}")
+        self.arena.say(f"not whole after {limit_s:.0f} s: {what_is_wrong(self.eyes.status)}")
         return None
 
     def _steady(self) -> bool:
@@ -337,15 +377,6 @@ class _Play:
     def _progress(self, what: str) -> str:
         done = sum(len(history) for history in self.loads.operations.values())
         return f"{self.clock():6.1f} s  {self.scenario.name}: {what} ({done} operations)"
-
-
-def complaints(status: Status | None) -> str:
-    """Return what is wrong in a few words."""
-    if status is None:
-        return "nobody has answered yet"
-    sick = [f"{member.name}: {reading.reason}" for member, reading in status.members if reading.state is not State.OK]
-    more = f" and {len(sick) - 2} more" if len(sick) > 2 else ""
-    return "; ".join([*status.violations, *sick[:2]]) + more or status.health
 
 
 def other_seed(seed: int, name: str) -> int:

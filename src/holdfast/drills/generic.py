@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable
 
 from holdfast.design.design import Design
 from holdfast.drills.machines import machine_faults
+from holdfast.drills.partial import partial_faults
 from holdfast.drills.targets import offering
 from holdfast.model.blows import hang_unit, keep_down, kill_unit, restart_unit
 from holdfast.model.component import Component
@@ -21,7 +22,7 @@ _CACHE_SERVES = (
 
 def generic_faults(design: Design) -> tuple[Fault, ...]:
     """Return the faults of every member's units and of every machine."""
-    return (*_member_faults(design), *machine_faults(design))
+    return (*_member_faults(design), *machine_faults(design), *partial_faults(design))
 
 
 # Members

@@ -13,7 +13,9 @@ from holdfast.drills.check.values import LedgerHistory
 from holdfast.drills.check.verdict import overall
 from holdfast.drills.drill import Course
 from holdfast.drills.history import History, Kind
+from holdfast.drills.operations import Deed
 from holdfast.drills.record import DrillRecord, Finding, LatencyPoint, Moment, PathNumbers, Promise, Verdict
+from holdfast.drills.scenario import Scenario
 
 # A cache that replicates without waiting may lose what it acknowledged when its primary was failing already: one that
 # is alone refuses writes after 3 s (a lag of 1 in whole seconds, looked at once a second), and half a second for
@@ -31,11 +33,16 @@ def record_of(course: Course, design: Design, begun: str, repeat: str) -> DrillR
     findings = all_findings(course)
     safety, reason = safety_of(course, findings)
     pause_s, promised_s = course.scenario.pause_s, design.spec.promises.rto_s
+    rto_s = min(pause_s or promised_s, promised_s)
     promises = (
-        *times_promised(paths, min(pause_s or promised_s, promised_s)),
+        *times_promised(paths, rto_s, course.healed_s if course.scenario.gives_up else None),
         *(unfelt(course.loads.operations) if pause_s else ()),
+        *gave_up(course, paths),
         losses_promised(paths, safety),
         *alone(course),
+        *(stayed(course.loads.sql()) if course.scenario.stays else ()),
+        *done_meanwhile(course.scenario, course.deed),
+        *played_out(course.stopped),
     )
     whole = came_back(course)
     verdict = worst([safety, *(each.verdict for each in promises), whole.verdict])
@@ -56,7 +63,8 @@ def record_of(course: Course, design: Design, begun: str, repeat: str) -> DrillR
         phases_s=dict(course.seen.phases_s),
         old_side_acked_s=old_side_acked_s(course),
         whole_after_s=course.whole_after_s,
-        by_hand="" if course.whole_after_s is not None else "it was not whole in time; nothing was done by hand",
+        by_hand=course.deed.left
+        or ("" if course.whole_after_s is not None else "it was not whole in time; nothing was done by hand"),
         diagnosis="; ".join(course.diagnoses),
         repeat=repeat,
     )
@@ -107,21 +115,44 @@ def safety_of(course: Course, findings: tuple[Finding, ...]) -> tuple[Verdict, s
     )
 
 
-def times_promised(paths: Sequence[PathNumbers], rto_s: float) -> tuple[Promise, ...]:
-    """Compare the longest gaps of what clients do at the front door with the promised time to recover."""
-    known = {each.name: each for each in paths}
-    write = next((known[name] for name in WRITE_PATHS if name in known), None)
-    read = next((known[name] for name in READ_PATHS if name in known), None)
-    return tuple(
-        Promise(
-            f"{word} are back within the promised time",
-            f"{rto_s:g} s",
-            f"{each.longest_gap_s:.2f} s" + ("" if each.recovered_s is not None else ", and not back in the end"),
-            Verdict.KEPT if each.longest_gap_s <= rto_s and each.recovered_s is not None else Verdict.BROKEN,
-        )
-        for word, each in (("writes", write), ("reads", read))
-        if each is not None and each.acknowledged
-    )
+def times_promised(
+    paths: Sequence[PathNumbers], rto_s: float, writes_from_s: float | None = None
+) -> tuple[Promise, ...]:
+    """Compare the longest gaps of what clients do at the front door with the promised time to recover.
+
+    ``writes_from_s``: when the time for writes begins to count, for a drill in which they must stop until then.
+    """
+    read = _first(paths, READ_PATHS)
+    reads = _back(read, "reads", read.longest_gap_s, rto_s) if read else ()
+    if (write := _first(paths, WRITE_PATHS)) is None:
+        return reads
+    if writes_from_s is None:
+        return (*_back(write, "writes", write.longest_gap_s, rto_s), *reads)
+    after_s = max(0.0, write.gap_from_s + write.longest_gap_s - writes_from_s)
+    return (*_back(write, "after the healing writes", after_s, rto_s), *reads)
+
+
+def _first(paths: Sequence[PathNumbers], names: Sequence[str]) -> PathNumbers | None:
+    known = {each.name: each for each in paths if each.acknowledged}
+    return next((known[name] for name in names if name in known), None)
+
+
+def _back(path: PathNumbers, what: str, took_s: float, rto_s: float) -> tuple[Promise, ...]:
+    back = path.recovered_s is not None
+    measured = f"{took_s:.2f} s" + ("" if back else ", and not back in the end")
+    verdict = Verdict.KEPT if took_s <= rto_s and back else Verdict.BROKEN
+    return (Promise(f"{what} are back within the promised time", f"{rto_s:g} s", measured, verdict),)
+
+
+def gave_up(course: Course, paths: Sequence[PathNumbers]) -> tuple[Promise, ...]:
+    """Return whether writing had stopped by the time the first fault was undone, in a drill that demands it."""
+    if not course.scenario.gives_up or (write := _first(paths, WRITE_PATHS)) is None:
+        return ()
+    undone_s = min((each.to_s for each in course.struck), default=course.healed_s)
+    stopped = write.gap_from_s < undone_s < write.gap_from_s + write.longest_gap_s
+    told = f"the last write was acknowledged {write.gap_from_s - course.fault_s:.2f} s after the first fault"
+    verdict = Verdict.KEPT if stopped else Verdict.BROKEN
+    return (Promise("without a quorum writing stops", "before the first fault is undone", told, verdict),)
 
 
 def unfelt(operations: Mapping[str, History]) -> tuple[Promise, ...]:
@@ -148,6 +179,35 @@ def alone(course: Course) -> tuple[Promise, ...]:
     told = f"{longest_s:.2f} s at most, {len(seen)} times: {seen[0].text}" if seen else "0 s"
     verdict = Verdict.BROKEN if seen else Verdict.KEPT
     return (Promise("one host at a time has each leading role", "0 s with two", told, verdict),)
+
+
+def done_meanwhile(scenario: Scenario, deed: Deed) -> tuple[Promise, ...]:
+    """Return whether what went on meanwhile came to its end and left nothing behind.
+
+    Alone it must come to its end. Under a fault it may fail, but only after it had begun: else nothing was tried.
+    """
+    name, found = scenario.during, []
+    if name and not scenario.strikes:
+        verdict = Verdict.BROKEN if deed.failed else Verdict.KEPT
+        found.append(Promise(f"the {name} comes to its end", "done", deed.text, verdict))
+    elif deed.failed and not deed.begun:
+        found.append(Promise(f"the {name} is under way when the fault strikes", "begun", deed.text, Verdict.UNKNOWN))
+    if deed.left:
+        found.append(Promise(f"nothing of the {name} is left", "nothing", deed.left, Verdict.BROKEN))
+    return tuple(found)
+
+
+def played_out(stopped: str) -> tuple[Promise, ...]:
+    """Return that a drill was stopped, and why, if it was: what would have come later is not known."""
+    return (Promise("the drill is played to its end", "to its end", stopped, Verdict.UNKNOWN),) if stopped else ()
+
+
+def stayed(ledger: LedgerHistory | None) -> tuple[Promise, ...]:
+    """Return whether the same database led all the time, by the timelines that acknowledged writes tell."""
+    sentence, target = "nobody else takes the lead of the database", "0 failovers"
+    told = {each.timeline for each in (ledger.writes if ledger else ()) if each.outcome == "ok"} - {None}
+    verdict = Verdict.UNKNOWN if not told else Verdict.KEPT if len(told) == 1 else Verdict.BROKEN
+    return (Promise(sentence, target, f"{len(told) - 1} failovers" if told else "not told", verdict),)
 
 
 def came_back(course: Course) -> Promise:
@@ -180,7 +240,7 @@ def first_broken(promises: Iterable[Promise]) -> str:
 
 def moments_of(course: Course) -> tuple[Moment, ...]:
     """Return everything that was seen happening, sorted."""
-    deed = (Moment(course.fault_s, "deed", course.deed),) if course.deed else ()
+    deed = (Moment(course.fault_s, "deed", course.deed.text),) if course.deed.text else ()
     return tuple(sorted((*course.seen.moments, *course.seen.violations, *deed), key=lambda each: each.at_s))
 
 

@@ -198,7 +198,7 @@ def _from_inside(design: Design) -> tuple[Fault, ...]:
         _inside("inside-cut-out", "let {hosts} drop all it sends but SSH", (), (*outgoing, _DROP)),
         _inside("inside-loss-5", "let {hosts} lose 5 % of all packets", *_share(incoming, outgoing, 5)),
         _inside("inside-loss-30", "let {hosts} lose 30 % of all packets", *_share(incoming, outgoing, 30)),
-        _inside_pair(addresses),
+        _inside_pair(addresses, incoming, outgoing),
         _nameless(),
     )
 
@@ -221,14 +221,15 @@ def _inside(name: str, title: str, incoming: tuple[str, ...], outgoing: tuple[st
     return Fault(name, title, "leader", _SERVES, diagnosis, strike, hold_s=40.0)
 
 
-def _inside_pair(addresses: dict[str, str]) -> Fault:
+def _inside_pair(addresses: dict[str, str], incoming: tuple[str, ...], outgoing: tuple[str, ...]) -> Fault:
+    # With SSH open here too: the way in may lead over one of the others.
     def strike(aim: Aim, _ground: Ground | None) -> tuple[Blow, ...]:
         first, *others = aim.hosts
         among = ", ".join(addresses[host] for host in others)
-        rules = (f"ip saddr {{ {among} }} {_DROP}",), (f"ip daddr {{ {among} }} {_DROP}",)
+        rules = (*incoming, f"ip saddr {{ {among} }} {_DROP}"), (*outgoing, f"ip daddr {{ {among} }} {_DROP}")
         return (drop_packets(first, "inside_pair", *rules),) if others else ()
 
-    title = "let the first of {hosts} drop all packets to and from the others of them"
+    title = "let the first of {hosts} drop all packets but SSH to and from the others of them"
     diagnosis = "only the way between {hosts} is broken: both are healthy"
     return Fault("inside-pair", title, "leader+sync_standby", _SERVES, diagnosis, strike, hold_s=40.0)
 

@@ -1,9 +1,11 @@
 """The drills as they are written down, before a design gives their faults their names. Data only."""
 
-from holdfast.drills.scenario import BAD_RELEASE, SWITCHOVER, Scenario, Strike
+from holdfast.drills.scenario import APPLY, BAD_RELEASE, RELEASE, SWITCHOVER, Scenario, Strike
 
 _SAFE = "writes are back within the promised time, and nothing acknowledged is lost"
 _SERVED = "clients are served within the promised time"
+# After so long a release or an apply that changes something is between two hosts, or restarts the first.
+_UNDER_WAY_S = 2.0
 
 # Faults are named by what they are done to, as a design has it (see `catalogue`), or by their code.
 PLANS = (
@@ -107,6 +109,42 @@ PLANS = (
         fast=True,
     ),
     Scenario(
+        "leader-without-dcs",
+        "cut the leader off from the other members of the dcs; its replicas hear it as before",
+        (),
+        (Strike("inside-no-dcs", "leader", 0.0, 30.0),),
+        _SAFE,
+    ),
+    Scenario(
+        "leader-without-standbys",
+        "cut the leader off from the other hosts, but for their members of the dcs",
+        (),
+        (Strike("inside-only-dcs", "leader", 0.0, 30.0),),
+        "the leader says through the dcs that it lives, and nothing acknowledged is lost",
+    ),
+    Scenario(
+        "leader-lone-voter",
+        "cut the leader off from everybody, the dcs included, but let one synchronous standby stream from it",
+        (),
+        (Strike("inside-only-sql", "leader+sync_standby", 0.0, 30.0),),
+        "what the standby acknowledges is not lost, whoever leads",
+    ),
+    Scenario(
+        "slow-leader",
+        "starve the leader's host of processor time, then delay its frames by 200 ms",
+        (),
+        (Strike("machine-cpu", "leader", 0.0, 15.0), Strike("machine-delay-200", "leader", 20.0, 15.0)),
+        "a slow leader keeps the lead",
+        stays=True,
+    ),
+    Scenario(
+        "both-leaders-power-off",
+        "let the dcs be led on the database leader's host, then cut its power",
+        (),
+        (Strike("dcs:lead", "leader"), Strike("machine-power-off", "leader", 2.0)),
+        _SAFE,
+    ),
+    Scenario(
         "dcs-pair-cut",
         "cut the way between the leader of the dcs and one follower (a half-dead switch)",
         ("C5",),
@@ -195,8 +233,16 @@ PLANS = (
         ("E2",),
         (Strike("dcs:down", "majority", 0.0, 40.0), Strike("sql:down", "replica", 10.0, 25.0)),
         "the leader stops writing rather than risk a second one; all comes back with the quorum",
+        gives_up=True,
     ),
-    Scenario("bad-release", "release a version that does not start", ("F2",), (), _SERVED, during=BAD_RELEASE),
+    Scenario(
+        "bad-release",
+        "release a version that does not start",
+        ("F2",),
+        (),
+        "the version is refused on the first host and the one before comes back; clients are served by the others",
+        during=BAD_RELEASE,
+    ),
     Scenario(
         "leader-and-standby",
         "cut the leader's power and kill its synchronous standby at the same moment",
@@ -222,5 +268,21 @@ PLANS = (
         (Strike("#A1", "leader", 0.3),),
         _SAFE,
         during=SWITCHOVER,
+    ),
+    Scenario(
+        "leader-crash-during-release",
+        "kill the leader's postmaster while a release of the application goes from host to host",
+        (),
+        (Strike("#A1", "leader", _UNDER_WAY_S),),
+        _SAFE,
+        during=RELEASE,
+    ),
+    Scenario(
+        "leader-crash-during-apply",
+        "kill the leader's postmaster while apply mends a changed file of the application on every host",
+        (),
+        (Strike("#A1", "leader", _UNDER_WAY_S),),
+        _SAFE,
+        during=APPLY,
     ),
 )

@@ -15,7 +15,8 @@ class Strike:
     """One fault of a scenario.
 
     ``target``: a word (`targets.resolve`), "" for the fault's own. ``at_s``: seconds after the beginning of the
-    disturbance. ``hold_s``: how long it stays in force, None for the fault's own time.
+    disturbance, or after the operation that goes on meanwhile has begun to change something. ``hold_s``: how long it
+    stays in force, None for the fault's own time.
     """
 
     fault: str
@@ -32,6 +33,9 @@ class Scenario:
     the whole disturbance, when there is none): ``switchover``, ``release``, ``bad release`` (a version that does not
     start) or ``apply``; "" for nothing. ``settle_s``: how long the load goes on after the last heal before the
     cluster must be healthy. ``promise``: what must hold. ``fast``: it belongs to the suite of ten minutes.
+    ``gives_up``: nobody may lead while the faults last, so writing must stop, and the promised time counts from the
+    healing.
+    ``stays``: nobody else may take the lead of the database.
     ``pause_s``: of a planned deed, the longest pause that clients may feel, where it is shorter than the promised
     time to recover; and then no request at the front door may fail. 0: as promised for faults.
     """
@@ -44,4 +48,6 @@ class Scenario:
     during: str = ""
     settle_s: float = 60.0
     fast: bool = False
+    gives_up: bool = False
+    stays: bool = False
     pause_s: float = 0.0

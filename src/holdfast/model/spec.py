@@ -89,6 +89,7 @@ class Spec:
     promises: Promises
     ssh: Ssh
     drills_allowed: bool = False
+    drills_stop_s: float = 120.0
     sources: Mapping[str, Source] = field(default_factory=dict)
 
     def host(self, name: str) -> Host:

@@ -43,6 +43,14 @@ class Releases:
         except FileNotFoundError:
             raise RunError(f"release {archive.digest[:12]} is not in {self.folder / 'releases'}") from None
 
+    def unpack(self, digest: str, folder: Path) -> None:
+        """Put the files of a release into a folder. Raises RunError when it is not in the store."""
+        try:
+            with tarfile.open(self._path(digest)) as tar:
+                tar.extractall(folder, filter="data")
+        except FileNotFoundError:
+            raise RunError(f"release {digest[:12]} is not in {self.folder / 'releases'}") from None
+
     @property
     def line(self) -> tuple[str, ...]:
         """The digests that were live, oldest first; the last one is live now."""
@@ -68,6 +76,11 @@ class Releases:
         fresh = self.folder / "release.new"
         fresh.write_text(json.dumps({"digest": line[-1], "line": list(line)}) + "\n")
         fresh.replace(self.folder / "release")
+        self.drop_others()
+
+    def drop_others(self) -> None:
+        """Remove the contents of releases that are not in the line."""
+        line = self.line
         for old in (self.folder / "releases").glob("*.tar.gz"):
             if old.name.removesuffix(".tar.gz") not in line:
                 old.unlink()

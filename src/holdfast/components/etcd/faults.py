@@ -1,11 +1,14 @@
 """What only this engine can suffer: a store without space, a certificate that has expired."""
 
+import json
 from collections.abc import Callable
 
 from holdfast.components.etcd.build import CLIENT_PORT, TLS
+from holdfast.components.etcd.watch import curl_options
 from holdfast.model.blows import expire_certificate, python, said
 from holdfast.model.component import Context
 from holdfast.model.fault import Aim, Blow, Evidence, Fault, Ground
+from holdfast.model.watch import Output
 
 _TLS = ("--cacert", f"{TLS}/ca.crt", "--cert", f"{TLS}/host.crt", "--key", f"{TLS}/host.key")
 # The alarm itself, raised as a member does whose quota is used up: every member refuses writes until it is disarmed.
@@ -21,6 +24,30 @@ def ask(path, body):
 member = ask("/v3/maintenance/status", {})["header"]["member_id"]
 ask("/v3/maintenance/alarm", {"action": "ACTIVATE", "alarm": "NOSPACE", "memberID": member})
 """
+# Ask whoever leads to hand the lead to the member here, and wait until it has it.
+_LEAD = """
+import json, ssl, sys, time, urllib.request
+url, tls = sys.argv[1:]
+context = ssl.create_default_context(cafile=f"{tls}/ca.crt")
+context.load_cert_chain(f"{tls}/host.crt", f"{tls}/host.key")
+def ask(url, path, body):
+    request = urllib.request.Request(url + path, json.dumps(body).encode(), {"Content-Type": "application/json"})
+    with urllib.request.urlopen(request, timeout=5, context=context) as answer:
+        return json.load(answer)
+def status():
+    found = ask(url, "/v3/maintenance/status", {})
+    return found["header"]["member_id"], found.get("leader", "0")
+end = time.monotonic() + 10
+while time.monotonic() < end:
+    own, leader = status()
+    if own == leader:
+        sys.exit(0)
+    for member in ask(url, "/v3/cluster/member/list", {})["members"]:
+        if member["ID"] == leader:
+            ask(member["clientURLs"][0], "/v3/maintenance/transfer-leadership", {"targetID": own})
+    time.sleep(0.1)
+sys.exit("the lead of the dcs was not handed over within 10 s")
+"""
 
 
 def faults(contexts: tuple[Context, ...]) -> tuple[Fault, ...]:
@@ -35,6 +62,14 @@ def faults(contexts: tuple[Context, ...]) -> tuple[Fault, ...]:
             "the store is full (alarm NOSPACE): compact and defragment it, then disarm the alarm",
             _each(known, _nospace),
             ("E3",),
+        ),
+        Fault(
+            "etcd-lead",
+            "let the member of the dcs on {hosts} lead",
+            "leader",
+            "nobody notices",
+            "the dcs was led on {hosts}: losing that host costs an election of the dcs, too",
+            _each(known, _lead),
         ),
         Fault(
             "etcd-certificate",
@@ -59,6 +94,19 @@ def _nospace(context: Context) -> Blow:
     tool = ("etcdctl", "--endpoints", url, *_TLS, "alarm")
     shown = Evidence((*tool, "list"), said("NOSPACE", "the alarm NOSPACE is raised: the store refuses writes"))
     return Blow(context.host.name, (python(_RAISE, url, TLS),), ((*tool, "disarm"),), (shown,))
+
+
+def _lead(context: Context) -> Blow:
+    url = f"https://{context.host.address}:{CLIENT_PORT}"
+    asked = ("curl", *curl_options(), "-d", "{}", f"{url}/v3/maintenance/status")
+    return Blow(context.host.name, (python(_LEAD, url, TLS),), (), (Evidence(asked, read_lead),))
+
+
+def read_lead(output: Output) -> str:
+    """Read the status of a member: whether it leads."""
+    found = json.loads(output.stdout) if output.exit_code == 0 else {}
+    own = found.get("header", {}).get("member_id")
+    return "the member leads the dcs" if own and own == found.get("leader") else ""
 
 
 def _expire(context: Context) -> Blow:

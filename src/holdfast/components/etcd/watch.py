@@ -15,11 +15,21 @@ _QUOTA_BYTES = 2147483648
 def probes(context: Context) -> tuple[Probe, ...]:
     """One process asks two things: /health makes a read that needs the quorum, status names the leader."""
     url = f"https://{context.host.address}:{CLIENT_PORT}"
-    argv = ("curl", *_curl(), f"{url}/health", "--next", *_curl(), "-d", "{}", f"{url}/v3/maintenance/status")
+    argv = (
+        "curl",
+        *curl_options(),
+        f"{url}/health",
+        "--next",
+        *curl_options(),
+        "-d",
+        "{}",
+        f"{url}/v3/maintenance/status",
+    )
     return (Probe("etcd", argv, read_etcd, units=(UNIT,)),)
 
 
-def _curl() -> tuple[str, ...]:
+def curl_options() -> tuple[str, ...]:
+    """Return the options with which a member is asked on its own host."""
     tls = ("--cacert", f"{TLS}/ca.crt", "--cert", f"{TLS}/host.crt", "--key", f"{TLS}/host.key")
     return ("-sS", "--max-time", "2", *tls, "-w", "\\n")
 

@@ -19,6 +19,8 @@ CONFIG = "/etc/patroni/config.yml"
 DYNAMIC = "/etc/patroni/dynamic.json"
 ROLES = "/etc/patroni/roles.json"
 LIBRARY = "/usr/local/lib/holdfast"
+# What a deposed leader wrote last, kept before it is rewound.
+EVIDENCE = "/var/lib/postgresql/evidence"
 DATABASE = USER = "app"
 NAMESPACE = "/holdfast/"
 
@@ -56,7 +58,13 @@ def _for_watchers(spec: Spec) -> dict[str, str]:
         "pid_file": f"/var/lib/postgresql/{version}/{spec.name}/postmaster.pid",
         # How the process that streams from the leader is titled.
         "receiver": ": walreceiver",
+        # How the process that only a replica has is titled.
+        "recovering": ": startup",
         "login": f"{LIBRARY}/postgres-login",
+        "socket": f"/var/run/postgresql/.s.PGSQL.{PORT}",
+        # "May this session be encrypted?" Answered with one byte (no, on a socket) before anything else is looked at;
+        # who then leaves is not even logged.
+        "knock": "0000000804d2162f",
     }
 
 
@@ -70,9 +78,10 @@ def build(context: Context) -> tuple[Part, ...]:
         Directory("/etc/patroni", owner="root", group="postgres", mode=0o750),
         Directory(TLS, owner="postgres", group="postgres", mode=0o700),
         Directory(_data_parent(context), owner="postgres", group="postgres"),
+        Directory(EVIDENCE, owner="postgres", group="postgres", mode=0o700),
         Directory(LIBRARY),
         *_certificates(context.host.name),
-        *_scripts(),
+        *_scripts(context),
         *_configuration(context),
         _file("/etc/profile.d/holdfast-postgres.sh", "operator.sh.j2", config=CONFIG),
         Unit("postgresql.service", running=False),
@@ -128,9 +137,18 @@ def _tls_file(name: str, content: str, mode: int = 0o644) -> File:
     )
 
 
-def _scripts() -> tuple[Part, ...]:
-    templates = ("start.py.j2", "member.py.j2", "roles.py.j2", "check.sh.j2", "login.sh.j2")
-    return tuple(_file(f"{LIBRARY}/postgres-{each.split('.')[0]}", each, mode=0o755) for each in templates)
+def _scripts(context: Context) -> tuple[Part, ...]:
+    names = ("start.py", "member.py", "roles.py", "check.sh", "login.sh", "rewind.sh", "promoted.sh")
+    return tuple(
+        _file(
+            f"{LIBRARY}/postgres-{name.split('.')[0]}", f"{name}.j2", mode=0o755, bin=_bin(context), evidence=EVIDENCE
+        )
+        for name in names
+    )
+
+
+def _bin(context: Context) -> str:
+    return f"/usr/lib/postgresql/{_options(context).version}/bin"
 
 
 def _configuration(context: Context) -> tuple[Part, ...]:
@@ -163,7 +181,9 @@ def _patroni(context: Context, shared: dict[str, Any]) -> str:
         port=PORT,
         api_port=API_PORT,
         tls=TLS,
-        version=_options(context).version,
+        bin=_bin(context),
+        rewind=f"{LIBRARY}/postgres-rewind",
+        promoted=f"{LIBRARY}/postgres-promoted",
         data=data_folder(context),
         protocol=_dcs_terms(context)["protocol"],
         dcs=_dcs(context),

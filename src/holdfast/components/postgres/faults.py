@@ -176,8 +176,8 @@ def _processes(known: dict[str, Context]) -> tuple[Fault, ...]:
             "postgres-postmaster-hang",
             "stop the postmaster on {hosts}: old sessions work, new ones hang",
             "leader",
-            "old sessions go on; new ones wait until the postmaster does, for Patroni does not fail over for that",
-            "PostgreSQL on {hosts} takes connections and never finishes a login, but its leader key is renewed",
+            _SAFE if _early(known) else "old sessions go on; new ones hang, for Patroni does not fail over for that",
+            "PostgreSQL on {hosts} takes connections and never begins a session, but its leader key is renewed",
             _each(known, _postmaster_hang),
             ("A3",),
         ),
@@ -201,6 +201,11 @@ def _processes(known: dict[str, Context]) -> tuple[Fault, ...]:
             hold_s=40.0,
         ),
     )
+
+
+def _early(known: dict[str, Context]) -> bool:
+    """Return whether somebody notices a postmaster that hangs."""
+    return any(isinstance(each.options, PostgresOptions) and each.options.early_failover for each in known.values())
 
 
 def _postmaster_kill(context: Context) -> Blow:

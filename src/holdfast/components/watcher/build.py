@@ -15,7 +15,10 @@ PORT = 7901
 PACKAGE, LIBRARY = "holdfast_watch", "/usr/local/lib/holdfast/watch"
 SETTINGS = "/etc/holdfast/watch.json"
 TLS = "/etc/holdfast/watch-tls"
-MODULES = ("__init__", "__main__", "fencing", "protocol", "senses", "store", "upkeep", "views", "watcher", "words")
+MODULES = (
+    *("__init__", "__main__", "ending", "fencing", "hangs", "protocol", "seclusion"),
+    *("senses", "store", "upkeep", "views", "watcher", "words"),
+)
 # Below this nobody could outvote the leader's host.
 HOSTS_MIN = 3
 
@@ -84,7 +87,7 @@ def settings(context: Context) -> dict[str, object]:
     """Return all that the service must know."""
     sql, terms = context.tied("sql")[0], context.tied("sql")[0].offer.terms
     near, far = _endpoints(context)
-    names = ("status_path", "wake_path", "pid_file", "receiver", "login")
+    names = ("status_path", "wake_path", "pid_file", "receiver", "recovering", "login", "socket", "knock")
     return {
         "name": context.host.name,
         "hosts": {tie.host.name: tie.host.address for tie in context.tied("sql")},

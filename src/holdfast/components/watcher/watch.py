@@ -12,6 +12,8 @@ STATUS = "/run/holdfast-watch/status.json"
 OLD_S = 20.0
 # So long without any answer of the dcs is more than an election.
 MUTE_S = 10.0
+# A database that was killed because it hung is spoken of for so long.
+KILLED_S = 3600.0
 
 
 def probes(_context: Context) -> tuple[Probe, ...]:
@@ -29,7 +31,8 @@ def read_watch(output: Output) -> Reading:
     facts = _facts(status)
     if (wrong := _wrong(status, float(first))) != "":
         return Reading(State.DEGRADED, reason=wrong, facts=facts)
-    return Reading(State.OK, reason="" if status["acts"] else str(status["why"]), facts=facts)
+    why = _killed(status, float(first)) or ("" if status["acts"] else str(status["why"]))
+    return Reading(State.OK, reason=why, facts=facts)
 
 
 def _wrong(status: dict[str, Any], now: float) -> str:
@@ -37,9 +40,19 @@ def _wrong(status: dict[str, Any], now: float) -> str:
         return f"hangs: its status is {now - status['at']:.0f} s old"
     if fence := status["fence"]:
         return _fence(fence, str(status["why"]))
+    if status["secluded_s"]:
+        told = "reaches neither a majority of the hosts nor the dcs, so clients of its database must wait"
+        return f"{told} (since {status['secluded_s']:.0f} s)"
+    if hang := status.get("hang"):
+        return f"since {hang['since']}: {hang['why']}"
     if status["mute_s"] > MUTE_S:
         return f"the dcs has not answered it for {status['mute_s']:.0f} s"
     return ""
+
+
+def _killed(status: dict[str, Any], now: float) -> str:
+    killed = status.get("killed")
+    return f"at {killed['since']}: {killed['why']}" if killed and now - killed["at"] < KILLED_S else ""
 
 
 def _fence(fence: dict[str, Any], why: str) -> str:
@@ -49,5 +62,10 @@ def _fence(fence: dict[str, Any], why: str) -> str:
 
 def _facts(status: dict[str, Any]) -> dict[str, str]:
     fence = status["fence"] or {}
-    found = {"leader": status["leader"], "silent": ", ".join(status["silent"]), "fenced": fence.get("against", "")}
+    found = {
+        "leader": status["leader"],
+        "silent": ", ".join(status["silent"]),
+        "fenced": fence.get("against", ""),
+        "killed": (status.get("killed") or {}).get("since", ""),
+    }
     return {name: str(each) for name, each in found.items() if each}

@@ -42,6 +42,7 @@ class LoadPace:
     sql_writes_per_s: float = 20.0
     sql_reads_per_s: float = 1.0
     sql_replica_reads_per_s: float = 2.0
+    sql_kept_reads_per_s: float = 1.5
     register_per_s: float = 4.0
     transfers_per_s: float = 4.0
     bank_reads_per_s: float = 1.0

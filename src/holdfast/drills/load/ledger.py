@@ -19,6 +19,8 @@ from holdfast.drills.load.sql import (
 from holdfast.wire.sql import SqlSession
 
 WRITE, READ, READ_REPLICA = "sql write", "sql read", "sql read replica"
+# In a session that does nothing else: it never waits for a standby, so nothing but the route ends it.
+READ_KEPT = "sql read in a kept session"
 # No unique constraint: what is done twice must show.
 TABLES: tuple[LiteralString, ...] = ("CREATE TABLE ledger (run text, session text, seq int)",)
 # With the timeline that is written to now. (What the control file says comes late after a promotion.)
@@ -42,11 +44,16 @@ async def _insert(session: SqlSession, run: str, name: str, number: int, timeout
 
 
 class Ledger(SqlLoad):
-    """Inserts and reads of the whole set at the leader's route, and reads at the replicas' route."""
+    """Inserts and reads of the whole set at the leader's route, and reads at the replicas' route.
+
+    One session of every host does nothing but read at the leader's route, as those that a pool keeps: if nobody ends
+    it, a leader that was replaced goes on serving it.
+    """
 
     def __init__(self, door: SqlDoor, pace: LoadPace, run: str, clock: Clock = time.monotonic) -> None:
         super().__init__(door, pace, run, clock, pace.sessions_each)
         self._readers = self._made(door.replica, 1, 2)
+        self._keepers = self._made(door.leader, 1, 1)
         self._writes: list[Write] = []
         self._reads: list[SetRead] = []
         self._final: dict[str, tuple[str, ...]] = {}
@@ -54,7 +61,7 @@ class Ledger(SqlLoad):
     @property
     def all_seats(self) -> tuple[Seats[SqlSession], ...]:
         """Every group of sessions of this load."""
-        return (self._seats, self._readers)
+        return (self._seats, self._readers, self._keepers)
 
     @property
     def present(self) -> dict[str, frozenset[str] | None]:
@@ -70,6 +77,7 @@ class Ledger(SqlLoad):
         self._issuer.begin(self._pace.sql_writes_per_s, self._write, begun_s)
         self._issuer.begin(self._pace.sql_reads_per_s, self._read, begun_s)
         self._issuer.begin(self._pace.sql_replica_reads_per_s, self._read_replica, begun_s)
+        self._issuer.begin(self._pace.sql_kept_reads_per_s, self._read_kept, begun_s)
 
     async def _write(self, number: int, intended_s: float) -> None:
         if (seat := self.taken(number)) is None:
@@ -94,6 +102,11 @@ class Ledger(SqlLoad):
         if seat := self._readers.take(hosts[number % len(hosts)]):
             await self._read_in(self._readers, seat, READ_REPLICA, REPLICA, intended_s)
 
+    async def _read_kept(self, number: int, intended_s: float) -> None:
+        hosts = self._keepers.hosts
+        if seat := self._keepers.take(hosts[number % len(hosts)]):
+            await self._read_in(self._keepers, seat, READ_KEPT, PRIMARY, intended_s)
+
     async def _read_in(
         self, seats: Seats[SqlSession], seat: Seat[SqlSession], path: str, endpoint: str, intended_s: float
     ) -> None:
@@ -103,7 +116,8 @@ class Ledger(SqlLoad):
         node = self._door.places.node(address)
         ended_s = self.note(Kind.READ, path, intended_s, started_s, done, host=node)
         if done.value is not None:
-            name = session if endpoint == PRIMARY else f"{session} (replica)"
+            # Each group of seats counts its sessions by itself; only those of the writers owe what they wrote.
+            name = session if path == READ else f"{session} of {path}"
             self._reads.append(SetRead(name, endpoint, started_s, ended_s, keys, node))
 
     async def read_back(self) -> None:

@@ -8,9 +8,11 @@ import threading
 from pathlib import Path
 from types import FrameType
 
+from .hangs import guard_greetings, guard_logins
+from .seclusion import Seclusion, load, removal, seclude
 from .senses import Senses, beat, question, question_database
 from .store import Store, follow, read_anew, tls
-from .upkeep import Local, guard_logins, guard_process, keep_store_leader_away
+from .upkeep import Local, guard_process, keep_store_leader_away
 from .watcher import Watcher
 
 
@@ -21,8 +23,10 @@ def main(path: str, verb: str = "run") -> None:
     signs = Senses(settings)
     store = Store(settings, context)
     local = Local(settings, context, lambda text: print(text, flush=True))
-    watcher = Watcher(settings, store, signs, local)
+    seclusion = Seclusion(settings, signs, local, local.say)
+    watcher = Watcher(settings, store, signs, local, seclusion)
     watcher.restore()
+    load(removal())
     if verb == "restore":
         return
 
@@ -43,8 +47,10 @@ def main(path: str, verb: str = "run") -> None:
         (question_database, signs, settings, context),
         (follow, store, watcher.changed),
         (guard_process, local),
+        (guard_greetings, local),
         (guard_logins, local),
         (keep_store_leader_away, local),
+        (seclude, seclusion),
     ):
         threading.Thread(target=work, args=arguments, daemon=True).start()
     watcher.report()

@@ -104,7 +104,7 @@ def end_receivers(word: str) -> bool:
     What such a process has received it writes to the log before it ends. The engine starts another, which the fence
     turns away.
     """
-    found = receivers(word)
+    found = titled(word)
     for pid in found:
         try:
             os.kill(pid, signal.SIGTERM)
@@ -118,8 +118,8 @@ def end_receivers(word: str) -> bool:
     return True
 
 
-def receivers(word: str) -> tuple[int, ...]:
-    """Return the processes whose title says that they receive the log of a leader."""
+def titled(word: str) -> tuple[int, ...]:
+    """Return the processes whose title has a word in it: what each process of the database is for stands there."""
     found = []
     for folder in Path("/proc").iterdir():
         if folder.name.isdigit() and word.encode() in _title(folder):

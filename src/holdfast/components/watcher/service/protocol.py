@@ -23,6 +23,7 @@ from .words import (
     Decision,
     Fence,
     Note,
+    Post,
     Self,
     Senses,
     Sync,
@@ -239,6 +240,16 @@ def _take_down(me: Self, fence: Fence, own: Note, why: str, guards: tuple[Compar
 
 def _note(about: str, under: int) -> str:
     return json.dumps({"about": about, "under": under}, separators=(",", ":"))
+
+
+def post_of(me: Self, view: View, at: float) -> Post:
+    """Return what this host's own database is to the cluster."""
+    lead, sync = view.lead, view.sync
+    leads = lead is not None and lead.name == me.name
+    voters = _voters(view)
+    # A commit waits for all voters but ``quorum``: with none to spare it waits for this one.
+    spare = bool(voters) if leads else me.name not in voters or (sync is not None and sync.quorum > 0)
+    return Post(lead.name if lead else "", leads, spare, view.paused, at)
 
 
 def _names(found: dict[str, Note]) -> str:

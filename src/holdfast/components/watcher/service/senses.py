@@ -19,15 +19,26 @@ ODD_S, DOUBT_S, GONE_S = 0.3, 0.6, 1.0
 # Our own loop came late by more than this: we were stopped ourselves, and know nothing about the others.
 STOPPED_S = 0.3
 ASK_S = 0.3
+# A datagram names the peers that were heard within this: two beats and a bit.
+NAMED_S = 0.25
+GREETING = "holdfast-watch"
+ALONE, WELL = "alone", "well"
 
 
 class Senses:
-    """When each peer gave its last sign of life, on this host's monotonic clock. Shared by threads."""
+    """When each peer gave its last sign of life, on this host's monotonic clock. Shared by threads.
+
+    ``heard``: its last sign of life. ``named``: its last datagram, whatever it said. ``reached``: the last proof that
+    it hears this host as well. ``alone``: this host reaches nobody that counts, and says so: it wants to be given up.
+    """
 
     def __init__(self, settings: Json) -> None:
+        self.name: str = settings["name"]
         self.peers: dict[str, str] = {k: v for k, v in settings["hosts"].items() if k != settings["name"]}
         self.address, self.port = settings["hosts"][settings["name"]], settings["port"]
         self.heard = dict.fromkeys(self.peers, time.monotonic())
+        self.named, self.reached = dict(self.heard), dict(self.heard)
+        self.alone = False
         self.stops = 0
         self.beaten = time.monotonic()
         self.unasked = ""
@@ -43,9 +54,36 @@ class Senses:
         """Return how long a peer has been silent."""
         return time.monotonic() - self.heard.get(name, time.monotonic())
 
-    def lives(self, name: str) -> None:
-        """Note a sign of life."""
-        self.heard[name] = time.monotonic()
+    def reaches_majority(self, within_s: float) -> bool:
+        """Return whether a majority of all hosts, this one included, was reached both ways within so many seconds."""
+        now = time.monotonic()
+        near = 1 + sum(now - at < within_s for at in self.reached.values())
+        return near > (len(self.peers) + 1) // 2
+
+    def reached_since(self, moment: float) -> bool:
+        """Return whether any other host was reached both ways after a moment."""
+        return any(at > moment for at in self.reached.values())
+
+    def answers(self, name: str) -> None:
+        """Note that a peer lives and that packets go both ways."""
+        self.heard[name] = self.reached[name] = time.monotonic()
+
+    def hears(self, name: str, text: str, late: bool) -> None:
+        """Note a datagram. ``late``: it may have waited while this host was stopped, so what it tells is old."""
+        now = time.monotonic()
+        self.named[name] = now
+        greeting, _, said = text.partition(" ")
+        state, *near = said.split()
+        if greeting == GREETING and state != ALONE:
+            self.heard[name] = now
+        if self.name in near and not late:
+            self.reached[name] = now
+
+    def says(self) -> str:
+        """Return the text of a datagram: how this host is, and whom it hears."""
+        now = time.monotonic()
+        near = [name for name, at in self.named.items() if now - at < NAMED_S]
+        return " ".join([GREETING, ALONE if self.alone else WELL, *near])
 
     def forgive(self, gap_s: float) -> None:
         """Leave the time in which this host itself was stopped out of everybody's silence."""
@@ -65,11 +103,12 @@ def beat(senses: Senses) -> None:
         found.register(calls, selectors.EVENT_READ)
         due = last = time.monotonic()
         while True:
-            for key, _ in found.select(max(0.0, due - time.monotonic())):
-                _hear(datagrams, names, senses) if key.fileobj is datagrams else _answer(calls)
+            ready = found.select(max(0.0, due - time.monotonic()))
             now = time.monotonic()
-            if now - last > BEAT_S + STOPPED_S:
+            if late := now - last > BEAT_S + STOPPED_S:
                 senses.forgive(now - last)
+            for key, _ in ready:
+                _hear(datagrams, names, senses, late) if key.fileobj is datagrams else _answer(calls, senses.alone)
             last = senses.beaten = now
             if now >= due:
                 due = now + BEAT_S
@@ -85,29 +124,30 @@ def _socket(kind: socket.SocketKind, senses: Senses) -> socket.socket:
 
 
 def _send(datagrams: socket.socket, senses: Senses) -> None:
+    text = senses.says().encode()
     for address in senses.peers.values():
         try:
-            datagrams.sendto(b"holdfast-watch 1", (address, senses.port))
+            datagrams.sendto(text, (address, senses.port))
         except OSError:
             # No route, or a full buffer: the peer will miss it as it misses a lost one.
             continue
 
 
-def _hear(datagrams: socket.socket, names: dict[str, str], senses: Senses) -> None:
+def _hear(datagrams: socket.socket, names: dict[str, str], senses: Senses, late: bool) -> None:
     try:
         while True:
-            _, (address, _) = datagrams.recvfrom(64)
+            text, (address, _) = datagrams.recvfrom(4096)
             if address in names:
-                senses.lives(names[address])
+                senses.hears(names[address], text.decode("ascii", "replace"), late)
     except OSError:
         return
 
 
-def _answer(calls: socket.socket) -> None:
+def _answer(calls: socket.socket, alone: bool) -> None:
     try:
         call, _ = calls.accept()
         with call:
-            call.send(b"alive\n")
+            call.send(b"alone\n" if alone else b"alive\n")
     except OSError:
         return
 
@@ -121,14 +161,14 @@ def question(senses: Senses) -> None:
     while True:
         for name in senses.silent(ODD_S):
             if _is_alive(senses.peers[name], senses.port):
-                senses.lives(name)
+                senses.answers(name)
         time.sleep(BEAT_S)
 
 
 def _is_alive(address: str, port: int) -> bool:
     try:
         with socket.create_connection((address, port), ASK_S) as call:
-            return bool(call.recv(6))
+            return call.recv(6) == b"alive\n"
     except (ConnectionRefusedError, ConnectionResetError):
         return True
     except OSError:
@@ -145,7 +185,7 @@ def question_database(senses: Senses, settings: Json, context: ssl.SSLContext) -
         for name in senses.silent(ODD_S):
             url = f"https://{senses.peers[name]}:{database['api_port']}"
             if name != senses.unasked and _answers(url, database["status_path"], context) and name != senses.unasked:
-                senses.lives(name)
+                senses.answers(name)
         time.sleep(BEAT_S)
 
 

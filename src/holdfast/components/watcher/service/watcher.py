@@ -11,7 +11,9 @@ from typing import Any
 
 from . import fencing
 from .fencing import FenceError
-from .protocol import decide
+from .hangs import hang_status
+from .protocol import decide, post_of
+from .seclusion import Seclusion
 from .senses import DOUBT_S, GONE_S, ODD_S
 from .senses import Senses as Signs
 from .store import Store, StoreError
@@ -37,8 +39,9 @@ FAREWELL_S = 2.0
 class Watcher:
     """One host's service. Only this thread decides and acts on fences."""
 
-    def __init__(self, settings: Json, store: Store, signs: Signs, local: Local) -> None:
+    def __init__(self, settings: Json, store: Store, signs: Signs, local: Local, seclusion: Seclusion) -> None:
         self.settings, self.store, self.signs, self.local = settings, store, signs, local
+        self.seclusion = seclusion
         self.me = Self(settings["name"], tuple(sorted(settings["hosts"])), settings["synchronous"])
         self.view = View()
         self.changed = threading.Event()
@@ -85,7 +88,10 @@ class Watcher:
         lead = self.view.lead
         silent = self.signs.silent(ODD_S)
         unused = self.fence is not None and time.time() - self.since < LIMIT_S + REST_S
-        return unused or bool(lead and lead.name in silent and lead.name != self.me.name and not self.mute_since)
+        # Nobody answers a leader: the dcs must say, again and again, that it leads.
+        unsure = self.seclusion.leading and not self.signs.reaches_majority(ODD_S)
+        lost = lead is not None and lead.name in silent and lead.name != self.me.name
+        return unused or unsure or (lost and not self.mute_since)
 
     def _round(self) -> None:
         due = CALM_S if not self.fence else FENCED_S
@@ -118,11 +124,14 @@ class Watcher:
 
     def _step(self, senses: Senses) -> Decision:
         """Look, decide, act. What fails is tried again in the next round, from a fresh look."""
+        begun = time.monotonic()
         try:
             self.view = self.store.look()
             self.mute_since = 0.0
             self._note_doubt()
-            self._note_role()
+            self.local.post = post_of(self.me, self.view, time.monotonic())
+            acts = not self.view.paused and self.me.synchronous
+            self.seclusion.looked(begun, self.local.post.leads, acts)
             decision = decide(self.me, self.view, self.fence, senses)
             self._act(decision)
         except StoreError as error:
@@ -141,11 +150,6 @@ class Watcher:
         found = (own.about, own.under) if own else ("", 0)
         if found != self.doubted:
             self.doubted, self.doubted_at = found, time.monotonic()
-
-    def _note_role(self) -> None:
-        lead, sync = self.view.lead, self.view.sync
-        self.local.leads = lead is not None and lead.name == self.me.name
-        self.local.has_heir = sync is not None and bool(sync.voters)
 
     def _recheck(self, now: float) -> None:
         """See that the rules of a fence are still in force; somebody may have flushed all tables."""
@@ -230,7 +234,9 @@ class Watcher:
             "acts": not self.view.paused and self.me.synchronous,
             "silent": sorted(self.signs.silent(DOUBT_S)),
             "mute_s": round(time.monotonic() - self.mute_since, 1) if self.mute_since else 0,
+            "secluded_s": round(time.monotonic() - self.seclusion.since, 1) if self.seclusion.since else 0,
             "why": self.why,
+            **hang_status(self.local),
             "fence": {
                 "against": fence.target,
                 "under": fence.under,
@@ -250,6 +256,13 @@ class Watcher:
             *acts,
             ("fence", "gauge", "1 while this host fences an old leader.", float(self.fence is not None)),
             ("silent_peers", "gauge", "Peers that give no sign of life.", len(self.signs.silent(DOUBT_S))),
+            ("secluded", "gauge", "1 while clients of this host's database must wait.", float(self.signs.alone)),
+            (
+                "seclusions_total",
+                "counter",
+                "Times clients of this host's database had to wait.",
+                self.seclusion.times,
+            ),
             ("stops_total", "counter", "Times this service itself was stopped for a while.", self.signs.stops),
             ("process_deaths_total", "counter", "Deaths of the database's process seen.", local.deaths),
             ("hangs_total", "counter", "Hung databases killed.", local.hangs),

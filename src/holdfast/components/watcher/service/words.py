@@ -105,6 +105,22 @@ class Self:
 
 
 @dataclass(frozen=True, slots=True)
+class Post:
+    """What this host's own database is to the cluster, by the last look into the dcs.
+
+    ``spare``: others can do without it: a leader has a replica that may take over, a replica's acknowledgement is not
+    the only one. ``paused``: its manager does nothing about a database that dies. ``at``: when that was seen, in
+    seconds of the monotonic clock, 0 for never.
+    """
+
+    leader: str = ""
+    leads: bool = False
+    spare: bool = False
+    paused: bool = False
+    at: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class Compare:
     """A guard of a transaction: the key must have this revision; 0: it must not be there."""
 

@@ -1,0 +1,192 @@
+"""False failovers: bad lines, short stops and busy processors for many minutes, and how often the lead changed.
+
+Nothing here takes a leader away, so every change of the lead is one too many. What the watchers did is counted too:
+a doubt that is answered costs nothing, a fence delays commits. A slow disk is left out: nothing slows a single
+machine's disk down in a lab.
+"""
+
+import argparse
+import asyncio
+import random
+import sys
+import time
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.plan import SPECS, CommandError, cluster, say
+from holdfast.cli.arena import arena_of
+from holdfast.cli.common import cluster_of, open_design
+from holdfast.design.judge import HEALTHY
+from holdfast.drills.drill import Field
+from holdfast.drills.hands import Hands, HandsError
+from holdfast.lab.lab import lab_obstacle
+from holdfast.model.fault import UNDERNEATH, Aim
+from holdfast.wire.base import WireError
+
+SPEC = SPECS[3].replace("database: {hosts: [a, b, c]}", "database: {hosts: [a, b, c], early_failover: true}")
+# A stop that must not be taken for a death, and how often one machine or another has it.
+STOP_S, STOP_EVERY_S = 0.8, 4.0
+HEALTHY_WITHIN_S = 120.0
+COUNTED = ("doubts", "answers", "fences", "deposes", "hangs", "process_deaths")
+
+
+@dataclass(frozen=True, slots=True)
+class Weather:
+    """What disturbs the cluster for a while; ``faults`` strike all hosts, ``stops``: machines stand still in turn."""
+
+    name: str
+    faults: tuple[str, ...] = ()
+    stops: bool = False
+
+
+WEATHERS = (
+    Weather("5 % of all frames lost", ("machine-loss-5",)),
+    Weather("30 % of all frames lost", ("machine-loss-30",)),
+    Weather(f"machines stop for {STOP_S} s", stops=True),
+    Weather("no processor is free", ("machine-cpu",)),
+    Weather("5 % lost, stops, no processor", ("machine-loss-5", "machine-cpu"), stops=True),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """What one weather did: how often the lead changed, and what the watchers did about it."""
+
+    name: str
+    lasted_s: float
+    changes: int
+    did: dict[str, int]
+    stops: int
+    healthy_after_s: float
+
+
+class Land:
+    """A cluster under changing weather."""
+
+    def __init__(self, file: Path, seed: int) -> None:
+        self.design = open_design(file)
+        self.field: Field = arena_of(file, self.design)
+        self.cluster = cluster_of(file, self.design)
+        self.hands = Hands(self.field.connect)
+        self.draw = random.Random(seed)
+        self.hosts = tuple(host.name for host in self.design.spec.hosts)
+
+    async def healthy(self) -> float:
+        """Wait until all is well; return how long that took (s). Raises CommandError."""
+        begun = time.monotonic()
+        while (status := await self.cluster.status()).health != HEALTHY:
+            if time.monotonic() - begun > HEALTHY_WITHIN_S:
+                raise CommandError(f"the cluster is not healthy after {HEALTHY_WITHIN_S:g} s: {status.health}")
+            await asyncio.sleep(1.0)
+        return time.monotonic() - begun
+
+    async def timeline(self) -> int:
+        """Return the timeline of the database: it grows by one with every new leader."""
+        status = await self.cluster.status()
+        return max(int(reading.facts["timeline"]) for _, reading in status.members if "timeline" in reading.facts)
+
+    async def counts(self) -> Counter[str]:
+        """Return what all watchers have done since they were started."""
+        found: Counter[str] = Counter()
+        for host in self.hosts:
+            wire = await self.field.connect(host)
+            try:
+                done = await wire.run(("cat", "/run/holdfast-watch/metrics.prom"))
+            finally:
+                await wire.close()
+            for line in done.stdout.splitlines():
+                name, _, value = line.partition(" ")
+                word = name.removeprefix("holdfast_watch_").removesuffix("_total")
+                if word in COUNTED:
+                    found[word] += int(float(value))
+        return found
+
+    async def under(self, weather: Weather, length_s: float) -> Row:
+        """Let a weather last, and count. Raises CommandError, HandsError."""
+        await self.healthy()
+        before, counted, begun = await self.timeline(), await self.counts(), time.monotonic()
+        aim = Aim(self.hosts, self.hosts)
+        blows = [blow for name in weather.faults for blow in self.field.faults[name].strike(aim, self.field.ground)]
+        ids = [f"calm-{number}" for number in range(len(blows))]
+        try:
+            await asyncio.gather(
+                *(self.hands.strike(blow, id, length_s + 60) for blow, id in zip(blows, ids, strict=True))
+            )
+            stops = await self._stops(begun + length_s) if weather.stops else 0
+            await asyncio.sleep(max(0.0, begun + length_s - time.monotonic()))
+            if not all(await asyncio.gather(*(self.hands.evidence(blow) for blow in blows))):
+                raise CommandError(f"{weather.name}: nothing shows that it was bad weather")
+        finally:
+            await self.hands.heal_all()
+        lasted_s = time.monotonic() - begun
+        healthy_after_s = await self.healthy()
+        did = {name: count for name, count in (await self.counts() - counted).items() if count}
+        return Row(weather.name, lasted_s, await self.timeline() - before, did, stops, healthy_after_s)
+
+    async def _stops(self, until: float) -> int:
+        count, ground = 0, self.field.ground
+        if ground is None:
+            raise CommandError("machines can be stopped in a lab only")
+        wire = await self.field.connect(UNDERNEATH)
+        while time.monotonic() < until:
+            blow = ground.freeze(self.draw.choice(self.hosts))
+            try:
+                for argv in blow.inject:
+                    await wire.run(argv)
+                await asyncio.sleep(STOP_S)
+            finally:
+                for argv in blow.heal:
+                    await wire.run(argv)
+            count += 1
+            await asyncio.sleep(STOP_EVERY_S - STOP_S)
+        return count
+
+
+async def measure(file: Path, weathers: Sequence[Weather], length_s: float, seed: int) -> list[Row]:
+    """Let all weathers pass over a cluster."""
+    land, rows = Land(file, seed), list[Row]()
+    try:
+        for weather in weathers:
+            rows.append(await land.under(weather, length_s))
+            # After each: a benchmark that is broken off has shown something all the same.
+            say(table(rows))
+    finally:
+        await land.hands.close()
+    return rows
+
+
+def table(rows: Sequence[Row]) -> str:
+    """Return all weathers as a table."""
+    lines = [f"{'weather':<32}{'s':>6}{'stops':>7}{'failovers':>11}{'healthy after':>15}  watchers"]
+    for row in rows:
+        did = ", ".join(f"{count} {name}" for name, count in sorted(row.did.items())) or "nothing"
+        lines.append(
+            f"{row.name:<32}{row.lasted_s:>6.0f}{row.stops:>7}{row.changes:>11}{row.healthy_after_s:>13.1f} s  {did}"
+        )
+    return "\n".join(lines)
+
+
+def main() -> int:
+    """Measure, print the table, and return 1 when the lead changed."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+    parser.add_argument("--minutes", type=float, default=20.0, help="for all weathers together")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--file", type=Path, help="the cluster file of a lab that is up and stays")
+    chosen = parser.parse_args()
+    if reason := lab_obstacle():
+        sys.exit(reason)
+    length_s = 60 * chosen.minutes / len(WEATHERS)
+    try:
+        with nullcontext(chosen.file.parent) if chosen.file else cluster(3, SPEC) as folder:
+            rows = asyncio.run(measure(chosen.file or folder / "cluster.yaml", WEATHERS, length_s, chosen.seed))
+    except (CommandError, HandsError, WireError) as error:
+        sys.exit(str(error))
+    sys.stdout.write(f"{table(rows)}\n")
+    return 1 if any(row.changes for row in rows) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,23 @@
+"""The benchmark of false failovers: its cluster has what it counts, its weathers are faults that there are."""
+
+from benchmarks.calm import SPEC, WEATHERS, Row, table
+from benchmarks.plan import PACKAGES
+
+from holdfast.design.design import make_design
+from holdfast.design.parse import parse
+from holdfast.drills.catalogue import faults_of
+
+
+def test_the_weathers_are_faults_of_a_cluster_with_early_failover() -> None:
+    made = make_design(parse(SPEC.replace("PACKAGES", PACKAGES), "cluster.yaml", lambda _name: "0" * 64))
+    assert "watcher" in made.components
+    known = {fault.name: fault for fault in faults_of(made)}
+    for weather in WEATHERS:
+        assert weather.faults or weather.stops
+        assert not [name for name in weather.faults if known[name].unsupported]
+
+
+def test_every_change_of_the_lead_is_shown() -> None:
+    shown = table([Row("rain", 60.4, 2, {"fences": 3, "doubts": 5}, 7, 1.25)]).splitlines()
+    assert shown[1].split() == ["rain", "60", "7", "2", "1.2", "s", "5", "doubts,", "3", "fences"]
+    assert table([Row("sun", 1.0, 0, {}, 0, 0.0)]).endswith("nothing")
