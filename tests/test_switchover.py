@@ -58,6 +58,10 @@ def test_a_leader_is_stopped_by_its_own_number_only(tmp_path: Path) -> None:
         file.write_text(f"{postmaster.pid}\n{tmp_path}\n")
         assert stop(str(tmp_path)) < 5
         assert postmaster.wait(5) == -signal.SIGINT
+    # It is gone, with or without its file.
+    assert stop(str(tmp_path)) < 5
+    file.unlink()
+    assert stop(str(tmp_path)) < 5
 
 
 class Patroni:
