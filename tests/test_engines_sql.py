@@ -1,6 +1,7 @@
 """What the contract cannot express of postgres and haproxy: what they refuse, decide and read."""
 
 import json
+import re
 import subprocess
 from base64 import b64decode
 from pathlib import Path
@@ -194,8 +195,9 @@ def test_a_switchover_names_its_target_or_leaves_it_open() -> None:
     of = context(spec(apart("abc"), "abc"), postgres.component, etcd.component, "a")
     assert postgres.component.handover is not None
     named, open_ = postgres.component.handover(of, "b"), postgres.component.handover(of, "")
-    assert named.argv[-2:] == ("switchover", "b")
-    assert open_.argv[-1] == "switchover"
+    data = "/var/lib/postgresql/17/shop"
+    assert named.argv[-3:] == ("switchover", data, "b")
+    assert open_.argv[-2:] == ("switchover", data)
 
 
 # postgres: passwords as verifiers
@@ -349,6 +351,19 @@ def test_every_database_host_is_a_leader_a_replica_and_a_last_resort() -> None:
     assert farms[1].count("check-ssl verify required verifyhost") == 3
     assert farms[1].count("track sql_leader/") == 3
     assert "cache" not in farms[1]
+
+
+def test_a_session_waits_while_not_exactly_one_leads() -> None:
+    router = context(spec(apart("abc"), "abc", app="ab"), haproxy.component, postgres.component, "a")
+    waiting = file(haproxy.component, router, "/etc/haproxy/waiting-room.lua").content
+    text = file(haproxy.component, router, "/etc/haproxy/haproxy.cfg").content
+    patience_s, limit_ms = re.search(r"inspect-delay (\d+)s", text), re.search(r"LIMIT_MS.* = (\d+),", waiting)
+    assert patience_s is not None
+    assert limit_ms is not None
+    # HAProxy cuts an action short that is not over when the delay is.
+    assert int(limit_ms[1]) < 1000 * int(patience_s[1])
+    assert 'register_action("wait_for_one", { "tcp-req" }' in waiting
+    assert "lua.wait_for_one sql_leader unless { nbsrv(sql_leader) eq 1 }" in text
 
 
 def test_words_of_a_check_cannot_leave_their_quotes() -> None:

@@ -13,7 +13,7 @@ from holdfast.drills.catalogue import faults_of, scenarios
 from holdfast.drills.chaos import read_experiment
 from holdfast.drills.check.values import LedgerHistory, Write
 from holdfast.drills.drill import Field, obstacle, other_seed
-from holdfast.drills.history import Outcome
+from holdfast.drills.history import Kind, Operation, Outcome
 from holdfast.drills.judgement import (
     done_meanwhile,
     first_broken,
@@ -21,6 +21,7 @@ from holdfast.drills.judgement import (
     played_out,
     stayed,
     times_promised,
+    unfelt,
     worst,
 )
 from holdfast.drills.operations import Deed
@@ -59,6 +60,18 @@ def test_one_lost_write_breaks_the_promise_and_none_read_back_leaves_it_unknown(
     assert losses_promised([path("sql write", 1.0)], Verdict.KEPT).measured == "0 lost of 100"
     assert losses_promised([path("sql write", 1.0)], Verdict.UNKNOWN).verdict is Verdict.UNKNOWN
     assert losses_promised([], Verdict.KEPT).verdict is Verdict.UNKNOWN
+
+
+def test_an_order_that_a_customer_had_to_repeat_was_felt() -> None:
+    def order(outcome: Outcome, tries: int) -> Operation:
+        return Operation(Kind.WRITE, "/api/orders", 0.0, 0.0, 1.0, outcome, tries)
+
+    good, repeated, lost = order(Outcome.OK, 1), order(Outcome.OK, 2), order(Outcome.FAIL, 1)
+    elsewhere = {"sql write": (lost,)}
+    assert unfelt({"write order": (good,), "read page": (good,)} | elsewhere)[0].verdict is Verdict.KEPT
+    assert unfelt({"write order": (good, repeated)})[0].measured == "1 failed of 3"
+    assert unfelt({"write order": (good,), "read page": (lost,)})[0].verdict is Verdict.BROKEN
+    assert unfelt(elsewhere)[0].verdict is Verdict.UNKNOWN
 
 
 def test_broken_outweighs_unknown_and_unknown_outweighs_kept() -> None:

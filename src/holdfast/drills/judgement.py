@@ -1,6 +1,6 @@
 """From the course of a drill to its record: what was promised, what was measured, what that shows. Pure."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
@@ -12,7 +12,7 @@ from holdfast.drills.check.register import check_register
 from holdfast.drills.check.values import LedgerHistory
 from holdfast.drills.check.verdict import overall
 from holdfast.drills.drill import WRITE_PATHS, Course
-from holdfast.drills.history import Kind
+from holdfast.drills.history import History, Kind
 from holdfast.drills.operations import Deed
 from holdfast.drills.record import DrillRecord, Finding, LatencyPoint, Moment, PathNumbers, Promise, Verdict
 from holdfast.drills.scenario import Scenario
@@ -31,8 +31,11 @@ def record_of(course: Course, design: Design, begun: str, repeat: str) -> DrillR
     paths = course.loads.numbers(course.fault_s if course.struck or course.scenario.during else None)
     findings = all_findings(course)
     safety, reason = safety_of(course, findings)
+    pause_s, promised_s = course.scenario.pause_s, design.spec.promises.rto_s
+    rto_s = min(pause_s or promised_s, promised_s)
     promises = (
-        *times_promised(paths, design.spec.promises.rto_s, course.healed_s if course.scenario.gives_up else None),
+        *times_promised(paths, rto_s, course.healed_s if course.scenario.gives_up else None),
+        *(unfelt(course.loads.operations) if pause_s else ()),
         *gave_up(course, paths),
         losses_promised(paths, safety),
         *alone(course),
@@ -149,6 +152,15 @@ def gave_up(course: Course, paths: Sequence[PathNumbers]) -> tuple[Promise, ...]
     told = f"the last write was acknowledged {write.gap_from_s - course.fault_s:.2f} s after the first fault"
     verdict = Verdict.KEPT if stopped else Verdict.BROKEN
     return (Promise("without a quorum writing stops", "before the first fault is undone", told, verdict),)
+
+
+def unfelt(operations: Mapping[str, History]) -> tuple[Promise, ...]:
+    """Count the requests at the front door that got no good answer; one that a customer repeated has failed too."""
+    front = [operations[name] for name in (WRITE_PATHS[0], *READ_PATHS) if name in operations]
+    failed = sum(each.failed_requests for history in front for each in history)
+    made = sum(each.tries for history in front for each in history)
+    verdict = Verdict.BROKEN if failed else Verdict.KEPT if made else Verdict.UNKNOWN
+    return (Promise("no request fails", "0 failed", f"{failed} failed of {made}", verdict),)
 
 
 def losses_promised(paths: Sequence[PathNumbers], safety: Verdict) -> Promise:

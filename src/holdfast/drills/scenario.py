@@ -36,6 +36,8 @@ class Scenario:
     ``gives_up``: nobody may lead while the faults last, so writing must stop, and the promised time counts from the
     healing.
     ``stays``: nobody else may take the lead of the database.
+    ``pause_s``: of a planned deed, the longest pause that clients may feel, where it is shorter than the promised
+    time to recover; and then no request at the front door may fail. 0: as promised for faults.
     """
 
     name: str
@@ -48,3 +50,4 @@ class Scenario:
     fast: bool = False
     gives_up: bool = False
     stays: bool = False
+    pause_s: float = 0.0

@@ -275,4 +275,4 @@ def handover(context: Context, to_host: str) -> Handover:
     """Switch over to a host ("": the best replica) and wait until it leads and this member follows it."""
     url = f"https://{context.host.address}:{API_PORT}"
     target = (to_host,) if to_host else ()
-    return Handover((f"{LIBRARY}/postgres-member", url, "switchover", *target), timeout_s=90.0)
+    return Handover((f"{LIBRARY}/postgres-member", url, "switchover", data_folder(context), *target), timeout_s=180.0)
