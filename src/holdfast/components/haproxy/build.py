@@ -94,6 +94,7 @@ def _configuration(context: Context) -> str:
         cache_port=CACHE_PORT,
         sql=_servers(sql),
         sql_terms=_terms(sql),
+        sql_writable=_quoted(_terms(sql).get("writable", "")),
         cache=_servers(cache),
         cache_checks=[_exchange(*each) for each in json.loads(_terms(cache).get("checks", "[]"))],
     )

@@ -35,6 +35,7 @@ def declare(spec: Spec, _host: Host) -> Declaration:
         "secret": "database/app",
         "check_port": str(API_PORT),
         "leader_check": "/primary",
+        "writable": '"role": "primary"',
         "replica_check": "/replica",
         **_for_watchers(spec),
     }
