@@ -13,9 +13,12 @@ UNIT = "nginx.service"
 CONFIG = "/etc/nginx/nginx.conf"
 CERTIFICATE, KEY = "/etc/nginx/tls/edge.crt", "/etc/nginx/tls/edge.key"
 DRAIN = "/usr/local/lib/holdfast/edge-drain"
+RELOAD = "/usr/local/lib/holdfast/edge-reload"
 WATCH, WATCH_UNIT, WATCH_FACTS = "/usr/local/lib/holdfast/edge-watch", "edge-watch.service", "/etc/holdfast/edge.json"
 # Marks: a file named like a host says that nothing new goes there.
 DRAINED, SICK = "/run/holdfast-edge/drained", "/run/holdfast-edge/sick"
+# Also a mark: a reload is about to come.
+CLOSING = "/run/holdfast-edge/closing"
 # Up to here every combination of servers out of use has its group; above, every single one.
 COMBINED_SERVERS_MAX = 5
 # A name of our own on the public port: it proves that port, and takes no path from the application.
@@ -46,9 +49,10 @@ def build(context: Context) -> tuple[Part, ...]:
         *_certificate(context.spec, options),
         _reloading(CONFIG, render(__package__, "nginx.conf.j2", **_values(context, options))),
         File(DRAIN, render(__package__, "drain.sh.j2", drained=DRAINED), mode=0o755),
+        File(RELOAD, render(__package__, "reload.sh.j2", closing=CLOSING), mode=0o755),
         File(
             f"/etc/systemd/system/{UNIT}.d/holdfast.conf",
-            render(__package__, "nginx.service.j2"),
+            render(__package__, "nginx.service.j2", reload=RELOAD),
             unit=UNIT,
             effect=Effect.RESTART,
         ),
@@ -94,6 +98,7 @@ def _values(context: Context, options: NginxOptions) -> dict[str, object]:
         "groups": groups(tuple(servers)),
         "drained": DRAINED,
         "sick": SICK,
+        "closing": CLOSING,
         "local_name": LOCAL_NAME,
         "certificate": CERTIFICATE,
         "key": KEY,
