@@ -34,7 +34,7 @@ def place(spec: Spec) -> tuple[str, ...]:
 def declare(_spec: Spec, _host: Host) -> Declaration:
     """Open to everybody on 443 and 80; uses the application on every host that runs it."""
     # What proves from its own host that the public port works, and the unit that must outlive its users.
-    terms = {"live_name": LOCAL_NAME, "live_path": "/live", "unit": UNIT}
+    terms = {"live_name": LOCAL_NAME, "live_path": "/live", "live_port": str(HTTP_PORT), "unit": UNIT}
     offers = (Offer("entry", HTTPS_PORT, terms, public=True), Offer("entry", HTTP_PORT, terms, public=True))
     # Without an application nginx is still a sound server: it answers 502 until the first is there.
     return Declaration(offers, (Need("http", first=False),))
