@@ -13,7 +13,7 @@ IN_CI = os.environ.get("CI", "").lower() in ("1", "true", "yes")
 
 
 def pytest_configure() -> None:
-    """Heed Ctrl-C: what a shell starts in the background ignores it, and so would all that tests start and interrupt."""
+    """Heed Ctrl-C: what a shell starts in the background ignores it, and so would all that tests interrupt."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
