@@ -83,7 +83,8 @@ ANSWERED = replace(VIEW, answers={"a": Note("a", 40, 61)})
     ("me", "view", "act"),
     [
         (ME, ANSWERED, "resign"),
-        (ME, VIEW, "answer"),
+        # It has, and waits for being deposed.
+        (ME, VIEW, "rest"),
         (ME, replace(ANSWERED, doubts={}), "rest"),
         # The others are enough for commits, or it is paused, or no replica has everything.
         (ME, replace(ANSWERED, doubts={"b": DOUBTS["b"]}), "rest"),
@@ -91,7 +92,7 @@ ANSWERED = replace(VIEW, answers={"a": Note("a", 40, 61)})
         (ME, replace(ANSWERED, paused=True), "rest"),
         (ME, replace(ANSWERED, sync=replace(SYNC, voters=())), "rest"),
         (replace(ME, synchronous=False), ANSWERED, "rest"),
-        # Five hosts: three doubt, but with two of four voters left a commit still ends.
+        # Of four voters three doubt: a commit that waits for two cannot end, one that waits for one can.
         (
             replace(ME, hosts=tuple("abcde")),
             View(
@@ -122,6 +123,14 @@ def test_a_leader_that_only_the_dcs_reaches_gives_the_lead_up_when_commits_are_s
     accused = replace(me, name="a")
     assert decide(accused, view, None, Senses(shunned=True)).act == act
     assert decide(accused, view, None, Senses()).act in ("rest", "answer"), "not at once"
+
+
+def test_an_answer_that_was_taken_back_keeps_nobody_from_deposing() -> None:
+    accused = replace(ME, name="a")
+    given_up = decide(accused, ANSWERED, None, Senses(shunned=True)).txn
+    assert given_up == Txn((Compare("our:answer/a", 61),), (), ("our:answer/a",))
+    assert decide(ME, ANSWERED, None, GONE).act == "rest"
+    assert decide(ME, replace(ANSWERED, answers={}), None, GONE).act == "fence"
 
 
 def test_it_fences_then_promises_then_deposes() -> None:

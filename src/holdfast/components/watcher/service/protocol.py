@@ -57,12 +57,21 @@ def _accused(me: Self, view: View, senses: Senses) -> Decision:
     doubts = _doubts(me, view)
     if lead is None or not doubts:
         return Decision("rest", "this host leads and nobody doubts it")
+    if senses.shunned and _is_stuck(me, view, doubts):
+        return _resigning(me, view, f"{_names(doubts)} cannot reach this host, and no commit ends without them")
     if answer.revision > max(note.revision for note in doubts.values()):
-        if senses.shunned and _is_stuck(me, view, doubts):
-            return Decision("resign", f"reaches the dcs, but not {_names(doubts)}, without whom no commit ends")
         return Decision("rest", "this host leads and nobody doubts it unanswered")
     txn = Txn((Compare("db:leader", lead.revision),), ((f"our:{ANSWERS}{me.name}", _note(me.name, lead.revision)),))
     return Decision("answer", f"{_names(doubts)} cannot reach this host, but it is alive and reaches the dcs", txn)
+
+
+def _resigning(me: Self, view: View, why: str) -> Decision:
+    """Take the answer to the doubts back: then the others depose this leader as they depose one that is gone."""
+    answer = view.answers.get(me.name, NOBODY)
+    if answer.revision <= 0:
+        return Decision("rest", f"{why}: it is to be deposed")
+    key = f"our:{ANSWERS}{me.name}"
+    return Decision("resign", f"{why}: giving the lead up", Txn((Compare(key, answer.revision),), (), (key,)))
 
 
 def _is_stuck(me: Self, view: View, doubts: dict[str, Note]) -> bool:

@@ -25,8 +25,8 @@ STEP_S, ROLE_S = 0.05, 0.5
 DEPOSED_S = 1.0
 # So long without a word of anybody, while this service itself runs as it should: others are electing by now.
 HOPE_S = 0.5
-# A leader that reaches no majority, but the dcs, gives the lead up after this: longer than what passes by itself.
-SHUNNED_S = 3.0
+# A leader that reaches the dcs, but for so much longer no majority, gives the lead up: 3 s are no passing trouble.
+SHUNNED_S = 3.0 - ALONE_S
 # It receives the log of a leader: what nobody else had was taken back, and it says nothing that is old for long.
 FOLLOWS = ("replica", "streaming")
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from . import fencing
 from .fencing import FenceError
-from .hangs import hang_status, kill, well
+from .hangs import hang_status
 from .protocol import decide, post_of
 from .seclusion import Seclusion
 from .senses import DOUBT_S, GONE_S, ODD_S
@@ -32,8 +32,6 @@ LIMIT_S, REST_S = 10.0, 20.0
 # How often the dcs is asked while a fence stands, and how often its rules are looked at.
 FENCED_S, RECHECK_S = 1.0, 5.0
 REPORT_S = 5.0
-# What a leader leaves unanswered that only the dcs can reach.
-PEERS = "peers"
 # How long the service tries, when it is stopped, to take an unused fence down.
 FAREWELL_S = 2.0
 
@@ -54,7 +52,7 @@ class Watcher:
         self.doubted: tuple[str, int] = ("", 0)
         self.doubted_at = 0.0
         self.last, self.why = "", ""
-        self.counts = dict.fromkeys(("doubt", "fence", "promise", "depose", "unfence", "answer"), 0)
+        self.counts = dict.fromkeys(("doubt", "fence", "promise", "depose", "unfence", "answer", "resign"), 0)
         self.mute_since = 0.0
 
     def say(self, text: str) -> None:
@@ -135,8 +133,6 @@ class Watcher:
             self.local.post = post_of(self.me, self.view, time.monotonic())
             acts = not self.view.paused and self.me.synchronous
             self.seclusion.looked(begun, self.local.post.leads, acts)
-            if not senses.shunned:
-                well(self.local, PEERS)
             decision = decide(self.me, self.view, self.fence, senses)
             self._act(decision)
         except StoreError as error:
@@ -177,8 +173,6 @@ class Watcher:
             self._raise(decision)
         elif decision.act == "unfence":
             self._lift(decision)
-        elif decision.act == "resign":
-            self._resign(decision)
         else:
             self._transact(decision)
 
@@ -194,11 +188,6 @@ class Watcher:
         self.secured = fencing.end_receivers(self.settings["database"]["receiver"]) and fencing.stands(address)
         self.checked = time.monotonic()
         self.changed.set()
-
-    def _resign(self, decision: Decision) -> None:
-        """End the database here, which lets its manager give the lead away. It may be ending already."""
-        if pid := self.local.pid:
-            kill(self.local, pid, PEERS, decision.why)
 
     def _lift(self, decision: Decision) -> None:
         fencing.take_down()
@@ -277,7 +266,7 @@ class Watcher:
             ),
             ("stops_total", "counter", "Times this service itself was stopped for a while.", self.signs.stops),
             ("process_deaths_total", "counter", "Deaths of the database's process seen.", local.deaths),
-            ("kills_total", "counter", "Databases killed: hung, or out of reach.", local.kills),
+            ("hangs_total", "counter", "Hung databases killed.", local.hangs),
             ("store_leader_moves_total", "counter", "Times the dcs's leader was moved away.", local.moves),
         ]
 

@@ -147,8 +147,8 @@ class Txn:
 class Decision:
     """What to do next, and the sentence that says why.
 
-    ``act``: ``rest``, ``fence``, ``unfence``, ``resign``, or the name of a transaction (``doubt``, ``withdraw``,
-    ``answer``, ``promise``, ``retract``, ``depose``).
+    ``act``: ``rest``, ``fence``, ``unfence``, or the name of a transaction (``doubt``, ``withdraw``, ``answer``,
+    ``resign``, ``promise``, ``retract``, ``depose``).
     """
 
     act: str
