@@ -208,3 +208,15 @@ def test_a_new_sentinel_asks_the_others(tool: Tool) -> None:
     lines = tool.sentinel_file()
     assert lines[0] == "sentinel monitor cache 10.5.0.2 6379 2"
     assert "sentinel config-epoch cache 5" in lines
+
+
+def test_the_sentinel_is_told_how_often_to_ask(tool: Tool) -> None:
+    asked: list[tuple[object, ...]] = []
+    tool.names["ask"] = lambda *words, **_more: asked.append(words)
+    tool.names["timing"]()
+    assert asked[0][:5] == ("10.5.0.1", 26379, "operator", "SENTINEL", "DEBUG")
+    words = asked[0][5:]
+    values = dict(zip(words[::2], words[1::2], strict=True))
+    # The engine promotes no replica whose last answer is older than five pings; it looks once a second by then.
+    assert int(str(values["ping-period"])) * 5 >= 1000 + 300
+    assert int(str(values["info-period"])) < 1000
