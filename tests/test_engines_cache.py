@@ -208,3 +208,54 @@ def test_a_new_sentinel_asks_the_others(tool: Tool) -> None:
     lines = tool.sentinel_file()
     assert lines[0] == "sentinel monitor cache 10.5.0.2 6379 2"
     assert "sentinel config-epoch cache 5" in lines
+
+
+def test_the_sentinel_is_told_how_often_to_ask(tool: Tool) -> None:
+    asked: list[tuple[object, ...]] = []
+    tool.names["ask"] = lambda *words, **_more: asked.append(words)
+    tool.names["timing"]()
+    assert asked[0][:5] == ("10.5.0.1", 26379, "operator", "SENTINEL", "DEBUG")
+    words = asked[0][5:]
+    values = dict(zip(words[::2], words[1::2], strict=True))
+    # The engine promotes no replica whose last answer is older than five pings; it looks once a second by then.
+    assert int(str(values["ping-period"])) * 5 >= 1000 + 300
+    assert int(str(values["info-period"])) < 1000
+
+
+def test_a_handover_waits_for_the_one_that_takes_over_and_never_unpauses_a_primary(tool: Tool) -> None:
+    said: list[str] = []
+    lines = (
+        "ip=10.5.0.2,port=6379,state=online,offset=90,lag=0",
+        "ip=10.5.0.3,port=6379,state=online,offset=80,lag=1",
+    )
+    tool.servers |= {
+        "10.5.0.1": {"role": "master", "master_repl_offset": "100", "slave0": lines[0], "slave1": lines[1]},
+        "10.5.0.2": {"role": "slave", "slave_repl_offset": "95"},
+        "10.5.0.3": {"role": "slave", "slave_repl_offset": "100"},
+    }
+
+    def ask(address: str, _port: int, _user: str, *words: str, timeout_s: float = 0.7) -> str:
+        said.append(f"{address} {' '.join(words)}")
+        if words[:2] == ("CLIENT", "PAUSE"):
+            threading.Timer(0.2, lambda: tool.servers["10.5.0.2"].update(slave_repl_offset="100")).start()
+        if words[:2] == ("SENTINEL", "FAILOVER"):
+            assert tool.servers["10.5.0.2"]["slave_repl_offset"] == "100", "it has everything that was accepted"
+            tool.servers["10.5.0.2"]["role"] = "master"
+        if words[0] == "REPLICAOF":
+            tool.servers["10.5.0.1"] = {"role": "slave", "master_link_status": "up"}
+            tool.sentinels |= {
+                each: {"ip": "10.5.0.2", "config-epoch": "2"} for each in (f"10.5.0.{number}" for number in (1, 2, 3))
+            }
+        return "10.5.0.2 slave-priority 1".replace(" ", "\n")
+
+    tool.names["ask"] = ask
+    tool.names["handover"]()
+    assert said[0] == "10.5.0.2 CONFIG SET replica-priority 1", "the one that is ahead takes over"
+    assert [each for each in said if "SENTINEL REPLICAS" not in each] == [
+        "10.5.0.2 CONFIG SET replica-priority 1",
+        "10.5.0.1 CLIENT PAUSE 5000 WRITE",
+        "10.5.0.1 SENTINEL FAILOVER cache",
+        "10.5.0.1 REPLICAOF 10.5.0.2 6379",
+        "10.5.0.1 CLIENT UNPAUSE",
+        "10.5.0.2 CONFIG SET replica-priority 100",
+    ]

@@ -14,7 +14,7 @@ from rich.console import Console, RenderableType
 
 from holdfast.console.report import html, junit, markdown, matrix, summary
 from holdfast.console.report.figures import amount, claim, duration, headline, loss, worst_promises
-from holdfast.drills.record import DrillRecord, Proof, Verdict
+from holdfast.drills.record import DrillRecord, Finding, Proof, Verdict
 from holdfast.drills.record_json import RecordError, as_json, from_json, record_as_json, record_from_json
 from proofs import EMPTY, PROOFS, failed_vip, kept, nasty, power_off, proof, split, vacuous
 
@@ -231,6 +231,14 @@ def test_a_summary_tells_what_was_lost_and_what_broke() -> None:
     assert "lost: 3 of 14,125 acknowledged writes are gone (and 1 more rule broken)" in text
     assert "healed by hand: holdfast reinit b" in text
     assert "1 of 3 promises kept: writes come back: promised within 30 s, measured 38.1 s" in text
+
+
+def test_a_summary_says_how_large_an_allowed_loss_was() -> None:
+    text = "5 of 485 acknowledged keys are gone, the latest 1.645 s after one had begun (allowed: 3.5 s)."
+    found = (Finding("cache: cache lost", Verdict.KEPT, text),)
+    drill = replace(split(), findings=found)
+    assert f"allowed: {text}" in printed(summary(drill), 140)
+    assert text not in printed(summary(replace(power_off(), findings=found)), 140)
 
 
 def test_the_matrix_has_a_line_for_every_drill() -> None:

@@ -24,6 +24,7 @@ from holdfast.console.report.figures import (
 )
 from holdfast.console.words import clean, counted
 from holdfast.console.xmltext import short
+from holdfast.drills.check.cache import RULE as CACHE_LOST
 from holdfast.drills.record import DrillRecord, Finding, PathNumbers, Promise, Proof, Struck, Verdict
 
 VERDICTS: Mapping[Verdict, Look] = {
@@ -37,7 +38,7 @@ _TITLE = 44
 
 
 def summary(drill: DrillRecord) -> RenderableType:
-    """Return a drill in at most 14 lines: verdict, what was done, what was measured, how to repeat it."""
+    """Return a drill in at most 15 lines: verdict, what was done, what was measured, how to repeat it."""
     look = VERDICTS[drill.verdict]
     first = say(
         (f"{look.symbol} {drill.verdict.value.upper()}", look.style), "  ", (clean(drill.title), "bold"), hang=2
@@ -50,6 +51,7 @@ def summary(drill: DrillRecord) -> RenderableType:
         *_paths(drill.paths),
         *_worst_promise(drill.promises),
         _loss(drill),
+        *_allowed(drill),
         _after(drill),
         *_broken(drill.findings),
         say(("repeat: ", "dim"), (clean(drill.repeat), "cyan"), indent=2, hang=8),
@@ -97,6 +99,14 @@ def _loss(drill: DrillRecord) -> Line:
     words = f"{number(gone)}{f' ({where})' if where else ''}"
     style = "bold red" if gone else "magenta" if gone is None or where else "green"
     return say(("acknowledged writes lost: ", "dim"), (clean(words), style), indent=2, hang=4)
+
+
+def _allowed(drill: DrillRecord) -> Iterable[Line]:
+    """Say of a loss that is allowed how large it was, and how near to the fault."""
+    if lost(drill.paths):
+        for each in drill.findings:
+            if each.rule.endswith(CACHE_LOST) and each.verdict is Verdict.KEPT:
+                yield say(("allowed: ", "dim"), clean(each.text), indent=2, hang=9)
 
 
 def _after(drill: DrillRecord) -> Line:
