@@ -1,0 +1,38 @@
+"""Questions over HTTP: one connection each, so that no old connection hides a dead server."""
+
+import asyncio
+import json
+from typing import Any
+
+ANSWER_MAX_BYTES = 65536
+
+
+async def get(address: str, port: int, path: str, limit_s: float) -> tuple[int, bytes]:
+    """Return status and body. Raises OSError (TimeoutError, ConnectionRefusedError, ...), ValueError for no HTTP."""
+    async with asyncio.timeout(limit_s):
+        reader, writer = await asyncio.open_connection(address, port)
+        try:
+            head = f"GET {path} HTTP/1.0\r\nHost: {address}:{port}\r\nConnection: close\r\n\r\n"
+            writer.write(head.encode())
+            return parsed(await reader.read(ANSWER_MAX_BYTES))
+        finally:
+            writer.close()
+
+
+def parsed(answer: bytes) -> tuple[int, bytes]:
+    """Return status and body of an answer. Raises ValueError when it is no HTTP."""
+    head, _, body = answer.partition(b"\r\n\r\n")
+    words = head.split(b"\r\n", 1)[0].split(b" ")
+    if len(words) < 2 or not words[0].startswith(b"HTTP/"):
+        raise ValueError("no HTTP")
+    return int(words[1]), body
+
+
+async def get_json(address: str, port: int, path: str, limit_s: float) -> dict[str, Any]:
+    """Return a JSON object, an empty one when there is none to be had."""
+    try:
+        status, body = await get(address, port, path, limit_s)
+        found = json.loads(body) if status == 200 else {}
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
