@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from holdfast.components.app.service.load import load, waited_us
+from holdfast.components.app.service.load import Queue, load, waited_us
 from holdfast.components.nginx.service import echoes, standing
 from holdfast.components.nginx.service.asking import parsed
 from holdfast.components.nginx.service.edge import Edge
@@ -147,15 +147,19 @@ def test_sixteen_bits_are_enough_to_know_which_echo_was_answered(sent: int, ago:
 # What is read and written
 
 
-def test_two_looks_make_a_pressure() -> None:
-    first, second = {"at_us": 1_000_000, "waited_us": 500}, {"at_us": 2_000_000, "waited_us": 250_500}
-    assert pressure(first, second) == 0.25
-    assert pressure(second, second) is None
-    assert pressure({}, second) is None
-    assert queue({"runnable": 6, "processors": 4}) == 1.5
-    assert queue({"runnable": "many"}) is None
-    assert queue({"runnable": math.nan, "processors": 4}) is None
-    assert pressure(first, second | {"waited_us": math.inf}) is None
+def test_two_looks_make_a_load() -> None:
+    first = {"at_us": 1_000_000, "waited_us": 500, "queue_sum": 10, "queue_looks": 5, "processors": 4}
+    second = first | {"at_us": 2_000_000, "waited_us": 250_500, "queue_sum": 70, "queue_looks": 15}
+    assert (pressure(first, second), queue(first, second)) == (0.25, 1.5)
+    for before, now in ((second, second), ({}, second), (first, {}), (second, first)):
+        assert (pressure(before, now), queue(before, now)) == (None, None)
+
+
+@pytest.mark.parametrize("strange", [math.nan, math.inf, "many", None, [1]])
+def test_a_strange_load_is_no_load(strange: Any) -> None:
+    first = {"at_us": 1, "waited_us": 0, "queue_sum": 0, "queue_looks": 0, "processors": 4}
+    second = {"at_us": 2, "waited_us": strange, "queue_sum": strange, "queue_looks": 1, "processors": 4}
+    assert (pressure(first, second), queue(first, second)) == (None, None)
 
 
 def test_answers_make_a_latency_until_the_front_door_starts_anew() -> None:
@@ -190,14 +194,16 @@ def test_what_is_no_http_is_no_answer(answer: bytes) -> None:
 
 
 def test_a_host_tells_its_load(tmp_path: Path) -> None:
-    kernel, group, average = tmp_path / "kernel", tmp_path / "group", tmp_path / "loadavg"
-    average.write_text("0.10 0.20 0.30 4/300 1234\n")
-    assert load((group, kernel), average).keys() == {"at_us", "processors", "runnable"}
+    kernel, group, average, found = tmp_path / "kernel", tmp_path / "group", tmp_path / "loadavg", Queue()
+    for running in (4, 1, 7):
+        average.write_text(f"0.10 0.20 0.30 {running}/300 1234\n")
+        found.look(average)
+    assert load(found, (group, kernel)).keys() == {"at_us", "processors", "queue_sum", "queue_looks"}
     kernel.write_text("some avg10=0.00 avg60=0.00 avg300=0.00 total=77\nfull avg10=0.00 total=0\n")
-    assert load((group, kernel), average)["waited_us"] == 77
+    assert load(found, (group, kernel))["waited_us"] == 77
     group.write_text("some avg10=0.00 avg60=0.00 avg300=0.00 total=5\n")
-    found = load((group, kernel), average)
-    assert (found["waited_us"], found["runnable"]) == (5, 3)
+    told = load(found, (group, kernel))
+    assert (told["waited_us"], told["queue_sum"], told["queue_looks"]) == (5, 9, 3)
     with pytest.raises(ValueError, match="no pressure"):
         waited_us("full avg10=0.00 total=0\n")
 

@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterable
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from threading import Thread
 
 # The machine's own pressure where a control group is the machine (containers), else the kernel's.
 PRESSURES = (
@@ -20,11 +21,33 @@ PRESSURES = (
     Path("/proc/pressure/cpu"),
 )
 LOADAVG = Path("/proc/loadavg")
+LOOK_S = 0.1
 # A client that connects and says nothing must not hold the others up.
 LIMIT_S = 0.5
 
 
-def load(pressures: Iterable[Path] = PRESSURES, loadavg: Path = LOADAVG) -> dict[str, float]:
+class Queue:
+    """How many tasks run or want to, summed over many looks: one look says nothing."""
+
+    def __init__(self) -> None:
+        self.sum, self.looks = 0, 0
+
+    def look(self, loadavg: Path = LOADAVG) -> None:
+        """Look once. This program itself runs while it looks."""
+        self.sum += max(0, int(loadavg.read_text().split()[3].split("/")[0]) - 1)
+        self.looks += 1
+
+    def watch(self) -> None:
+        """Look for ever."""
+        while True:
+            self.look()
+            time.sleep(LOOK_S)
+
+
+QUEUE = Queue()
+
+
+def load(queue: Queue = QUEUE, pressures: Iterable[Path] = PRESSURES) -> dict[str, float]:
     """Return the counters that this kernel has."""
     found: dict[str, float] = {"at_us": time.monotonic_ns() // 1000, "processors": os.cpu_count() or 1}
     for path in pressures:
@@ -33,9 +56,7 @@ def load(pressures: Iterable[Path] = PRESSURES, loadavg: Path = LOADAVG) -> dict
             break
         except (OSError, ValueError):
             continue
-    # This program itself runs while it counts.
-    found["runnable"] = max(0, int(loadavg.read_text().split()[3].split("/")[0]) - 1)
-    return found
+    return found | {"queue_sum": queue.sum, "queue_looks": queue.looks}
 
 
 def waited_us(pressure: str) -> int:
@@ -66,6 +87,7 @@ class Answer(BaseHTTPRequestHandler):
 
 def main(address: str, port: str) -> None:
     """Answer one at a time, for ever."""
+    Thread(target=QUEUE.watch, daemon=True).start()
     HTTPServer((address, int(port)), Answer).serve_forever()
 
 

@@ -41,7 +41,7 @@ class Edge:
     # Standing
 
     async def beat(self) -> None:
-        """Hear echoes, judge, ask again, twenty times a second."""
+        """Hear echoes, judge, ask again, 25 times a second."""
         last = time.monotonic()
         while True:
             now = time.monotonic()

@@ -42,9 +42,9 @@ class Server:
         return self.health.why
 
     def note_load(self, told: Json) -> None:
-        """Take over what the server's own host says of its load, two looks of which make a pressure."""
+        """Take over what the server's own host says of its load, two looks of which make a figure."""
         before, self.told = self.told, told
-        self.load = Load(pressure(before, told), queue(told), self.load.latency_s, self.load.answers)
+        self.load = Load(pressure(before, told), queue(before, told), self.load.latency_s, self.load.answers)
 
     def note_answers(self, count: float, seconds: float) -> None:
         """Take over how many answers this edge has had of it in all, and how long their heads took together."""
@@ -63,7 +63,7 @@ class Server:
             "weight": round(self.weight.share, 3),
             "strain": None if self.weight.strain is None else round(self.weight.strain, 3),
             "pressure": None if load.pressure is None else round(load.pressure, 3),
-            "queue": load.queue,
+            "queue": None if load.queue is None else round(load.queue, 2),
             "latency_ms": None if load.latency_s is None else round(load.latency_s * 1000, 1),
             "loss": round(self.pulse.loss, 3),
         }
@@ -78,10 +78,11 @@ def pressure(before: Json, now: Json) -> float | None:
         return None
 
 
-def queue(now: Json) -> float | None:
-    """Return what runs or wants to run, for each processor."""
+def queue(before: Json, now: Json) -> float | None:
+    """Return what ran or wanted to run between two looks, for each processor."""
     try:
-        return _sound(now["runnable"] / now["processors"])
+        looks = now["queue_looks"] - before["queue_looks"]
+        return _sound((now["queue_sum"] - before["queue_sum"]) / looks / now["processors"]) if looks > 0 else None
     except (KeyError, TypeError, ZeroDivisionError):
         return None
 

@@ -3,8 +3,8 @@
 import math
 from dataclasses import dataclass
 
-BEAT_S = 0.05
-# So many echoes missing in a row are a dead host, when next to none are lost: 0.3 s.
+BEAT_S = 0.04
+# So many echoes missing in a row are a dead host, when next to none are lost: a quarter of a second.
 PATIENCE_MIN, PATIENCE_MAX = 6, 40
 # With loss, as many as would be lost in a row by chance once in ten million.
 CHANCE = 1e-7
