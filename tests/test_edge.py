@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from holdfast.components.app.service.load import Queue, load, waited_us
+from holdfast.components.app.service.load import Looks, waited_us
 from holdfast.components.nginx.service import echoes, standing
 from holdfast.components.nginx.service.asking import parsed
 from holdfast.components.nginx.service.edge import Edge
@@ -148,17 +148,29 @@ def test_sixteen_bits_are_enough_to_know_which_echo_was_answered(sent: int, ago:
 
 
 def test_two_looks_make_a_load() -> None:
-    first = {"at_us": 1_000_000, "waited_us": 500, "queue_sum": 10, "queue_looks": 5, "processors": 4}
-    second = first | {"at_us": 2_000_000, "waited_us": 250_500, "queue_sum": 70, "queue_looks": 15}
+    first = {"waited_at_us": 1_000_000, "waited_us": 500, "queue_sum": 10, "queue_looks": 5, "processors": 4}
+    second = first | {"waited_at_us": 2_000_000, "waited_us": 250_500, "queue_sum": 70, "queue_looks": 15}
     assert (pressure(first, second), queue(first, second)) == (0.25, 1.5)
     for before, now in ((second, second), ({}, second), (first, {}), (second, first)):
         assert (pressure(before, now), queue(before, now)) == (None, None)
+    assert pressure(second, second, 0.25) == 0.25, "the kernel has not counted anew"
+
+
+def test_a_missed_question_is_no_news_and_five_are() -> None:
+    server = Server("a", "10.0.0.1", 80, "/", 81)
+    told = {"waited_at_us": 0, "waited_us": 0, "queue_sum": 0, "queue_looks": 0, "processors": 2}
+    server.note_load(told)
+    server.note_load(told | {"waited_at_us": 1000, "waited_us": 300, "queue_sum": 4, "queue_looks": 1})
+    for missed in range(1, 6):
+        assert (server.load.pressure, server.load.queue) == (0.3, 2.0), missed
+        server.note_load({})
+    assert (server.load.pressure, server.load.queue) == (None, None)
 
 
 @pytest.mark.parametrize("strange", [math.nan, math.inf, "many", None, [1]])
 def test_a_strange_load_is_no_load(strange: Any) -> None:
-    first = {"at_us": 1, "waited_us": 0, "queue_sum": 0, "queue_looks": 0, "processors": 4}
-    second = {"at_us": 2, "waited_us": strange, "queue_sum": strange, "queue_looks": 1, "processors": 4}
+    first = {"waited_at_us": 1, "waited_us": 0, "queue_sum": 0, "queue_looks": 0, "processors": 4}
+    second = {"waited_at_us": 2, "waited_us": strange, "queue_sum": strange, "queue_looks": 1, "processors": 4}
     assert (pressure(first, second), queue(first, second)) == (None, None)
 
 
@@ -193,17 +205,37 @@ def test_what_is_no_http_is_no_answer(answer: bytes) -> None:
     assert parsed(b"HTTP/1.1 204 No Content\r\nA: b\r\n\r\nbody") == (204, b"body")
 
 
+def total(us: int) -> str:
+    return f"some avg10=0.00 avg60=0.00 avg300=0.00 total={us}\nfull avg10=0.00 avg60=0.00 avg300=0.00 total=0\n"
+
+
 def test_a_host_tells_its_load(tmp_path: Path) -> None:
-    kernel, group, average, found = tmp_path / "kernel", tmp_path / "group", tmp_path / "loadavg", Queue()
+    kernel, group, average = tmp_path / "kernel", tmp_path / "group", tmp_path / "loadavg"
+    found = Looks((group, kernel), average)
     for running in (4, 1, 7):
         average.write_text(f"0.10 0.20 0.30 {running}/300 1234\n")
-        found.look(average)
-    assert load(found, (group, kernel)).keys() == {"at_us", "processors", "queue_sum", "queue_looks"}
-    kernel.write_text("some avg10=0.00 avg60=0.00 avg300=0.00 total=77\nfull avg10=0.00 total=0\n")
-    assert load(found, (group, kernel))["waited_us"] == 77
-    group.write_text("some avg10=0.00 avg60=0.00 avg300=0.00 total=5\n")
-    told = load(found, (group, kernel))
-    assert (told["waited_us"], told["queue_sum"], told["queue_looks"]) == (5, 9, 3)
+        found.look(1)
+    told = found.told()
+    assert (told["queue_sum"], told["queue_looks"]) == (9, 3)
+    assert "waited_us" not in told, "a kernel without pressures"
+    kernel.write_text(total(77))
+    found.look(2)
+    assert found.told()["waited_us"] == 77
+    group.write_text(total(5))
+    found.look(3)
+    assert found.told()["waited_us"] == 5, "a control group that is the machine comes first"
+
+
+def test_a_pressure_has_the_time_at_which_the_kernel_counted(tmp_path: Path) -> None:
+    kernel, average = tmp_path / "kernel", tmp_path / "loadavg"
+    average.write_text("0.10 0.20 0.30 1/300 1234\n")
+    found = Looks((kernel,), average)
+    times = []
+    for at_s, us in ((1.0, 10), (1.1, 10), (2.0, 20), (3.0, 20), (4.4, 20), (4.6, 20)):
+        kernel.write_text(total(us))
+        found.look(int(at_s * 1_000_000))
+        times.append(found.told()["waited_at_us"] / 1_000_000)
+    assert times == [1, 1, 2, 2, 2, 4.6]
     with pytest.raises(ValueError, match="no pressure"):
         waited_us("full avg10=0.00 total=0\n")
 

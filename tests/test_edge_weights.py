@@ -131,6 +131,7 @@ def test_a_returned_server_starts_slowly_and_does_not_shift_the_others() -> None
 
 def test_an_unknown_load_is_an_ordinary_one() -> None:
     assert strains({"a": Load(), "b": Load(0.5)}) == {"b": 0.5}
+    assert strains({"a": Load(0.5, 2.0), "b": Load(queue=2.0), "c": Load(0.7)})["b"] == pytest.approx(0.6 + 0.5)
     assert strains({"a": Load(latency_s=1.0, answers=law.ANSWERS_MIN - 1)}) == {}
     now = {"a": Weight(), "b": Weight()}
     for _ in range(30):

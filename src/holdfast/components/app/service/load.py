@@ -22,41 +22,57 @@ PRESSURES = (
 )
 LOADAVG = Path("/proc/loadavg")
 LOOK_S = 0.1
+# No change for so long is news, too: nothing has waited.
+QUIET_US = 2_500_000
 # A client that connects and says nothing must not hold the others up.
 LIMIT_S = 0.5
 
 
-class Queue:
-    """How many tasks run or want to, summed over many looks: one look says nothing."""
+class Looks:
+    """Counters of a thread that looks all the time.
 
-    def __init__(self) -> None:
-        self.sum, self.looks = 0, 0
+    - ``queue_sum``: how many tasks ran or wanted to, summed over ``queue_looks`` looks: one look says nothing.
+    - ``waited_us``: for how long something has waited for a processor, as of ``waited_at_us``. The kernel brings that
+      counter up to date every 2 s only, so its own time matters, not that of whoever asks.
+    """
 
-    def look(self, loadavg: Path = LOADAVG) -> None:
+    def __init__(self, pressures: Iterable[Path] = PRESSURES, loadavg: Path = LOADAVG) -> None:
+        self.pressures, self.loadavg = tuple(pressures), loadavg
+        self.queue_sum, self.queue_looks = 0, 0
+        self.waited: int | None = None
+        self.waited_at_us = 0
+
+    def look(self, now_us: int) -> None:
         """Look once. This program itself runs while it looks."""
-        self.sum += max(0, int(loadavg.read_text().split()[3].split("/")[0]) - 1)
-        self.looks += 1
+        self.queue_sum += max(0, int(self.loadavg.read_text().split()[3].split("/")[0]) - 1)
+        self.queue_looks += 1
+        waited = next(filter(None, map(pressure, self.pressures)), None)
+        if waited != self.waited or now_us - self.waited_at_us >= QUIET_US:
+            self.waited, self.waited_at_us = waited, now_us
 
     def watch(self) -> None:
         """Look for ever."""
         while True:
-            self.look()
+            self.look(time.monotonic_ns() // 1000)
             time.sleep(LOOK_S)
 
+    def told(self) -> dict[str, float]:
+        """Return the counters that this kernel has."""
+        found = {"processors": os.cpu_count() or 1, "queue_sum": self.queue_sum, "queue_looks": self.queue_looks}
+        if self.waited is None:
+            return dict(found)
+        return {**found, "waited_us": self.waited, "waited_at_us": self.waited_at_us}
 
-QUEUE = Queue()
+
+LOOKS = Looks()
 
 
-def load(queue: Queue = QUEUE, pressures: Iterable[Path] = PRESSURES) -> dict[str, float]:
-    """Return the counters that this kernel has."""
-    found: dict[str, float] = {"at_us": time.monotonic_ns() // 1000, "processors": os.cpu_count() or 1}
-    for path in pressures:
-        try:
-            found["waited_us"] = waited_us(path.read_text())
-            break
-        except (OSError, ValueError):
-            continue
-    return found | {"queue_sum": queue.sum, "queue_looks": queue.looks}
+def pressure(path: Path) -> int | None:
+    """Return what one file says, None when this kernel does not have it."""
+    try:
+        return waited_us(path.read_text())
+    except (OSError, ValueError):
+        return None
 
 
 def waited_us(pressure: str) -> int:
@@ -74,7 +90,7 @@ class Answer(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         """Tell the load."""
-        body = json.dumps(load()).encode()
+        body = json.dumps(LOOKS.told()).encode()
         self.send_response(200)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(body)))
@@ -87,7 +103,7 @@ class Answer(BaseHTTPRequestHandler):
 
 def main(address: str, port: str) -> None:
     """Answer one at a time, for ever."""
-    Thread(target=QUEUE.watch, daemon=True).start()
+    Thread(target=LOOKS.watch, daemon=True).start()
     HTTPServer((address, int(port)), Answer).serve_forever()
 
 

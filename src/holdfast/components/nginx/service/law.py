@@ -5,7 +5,7 @@ done here but for every request (fewer requests in flight, by weight), so this l
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from statistics import fmean, median
 
@@ -79,21 +79,35 @@ def steer(weights: Mapping[str, Weight], loads: Mapping[str, Load], step_s: floa
 
 
 def strains(loads: Mapping[str, Load]) -> dict[str, float]:
-    """Return one figure for the load of each server of which anything is known."""
-    known = [each.latency_s for each in loads.values() if each.latency_s and each.answers >= ANSWERS_MIN]
-    typical_s = median(known) if known else None
-    found = {name: _strain(load, typical_s) for name, load in loads.items()}
-    return {name: strain for name, strain in found.items() if strain is not None}
+    """Return one figure for the load of each server of which anything is known; what is not known counts as usual."""
+    seen = {name: load for name, load in loads.items() if _known(load)}
+    usual = Load(
+        _usual(load.pressure for load in seen.values()),
+        _usual(load.queue for load in seen.values()),
+        _usual(_latency_s(load) for load in seen.values()),
+    )
+    return {name: _strain(load, usual) for name, load in seen.items()}
 
 
-def _strain(load: Load, typical_s: float | None) -> float | None:
-    if load.pressure is None and load.queue is None and (not load.latency_s or load.answers < ANSWERS_MIN):
-        return None
-    pressure = _within(load.pressure or 0.0, 0.0, 1.0)
-    queue = _within((load.queue or 0.0) - 1.0, 0.0, 1.0)
-    slow = 0.0
-    if load.latency_s and typical_s and load.answers >= ANSWERS_MIN:
-        slow = _within(math.log(load.latency_s) - math.log(typical_s), -1.0, 1.0)
+def _known(load: Load) -> bool:
+    return load.pressure is not None or load.queue is not None or _latency_s(load) is not None
+
+
+def _usual(figures: Iterable[float | None]) -> float | None:
+    known = [each for each in figures if each is not None]
+    return median(known) if known else None
+
+
+def _latency_s(load: Load) -> float | None:
+    return load.latency_s if load.latency_s and load.answers >= ANSWERS_MIN else None
+
+
+def _strain(load: Load, usual: Load) -> float:
+    waited, queued, took_s = load.pressure, load.queue, _latency_s(load)
+    waited = usual.pressure if waited is None else waited
+    queued = usual.queue if queued is None else queued
+    pressure, queue = _within(waited or 0.0, 0.0, 1.0), _within((queued or 0.0) - 1.0, 0.0, 1.0)
+    slow = _within(math.log(took_s) - math.log(usual.latency_s), -1.0, 1.0) if took_s and usual.latency_s else 0.0
     return pressure + QUEUE_SHARE * queue + LATENCY_SHARE * slow
 
 

@@ -11,6 +11,8 @@ from .standing import Health, Pulse
 
 # Answers of so many seconds make one latency.
 WINDOW = 4
+# So many questions for its load may stay without an answer before a server counts as ordinary.
+MISSED_MAX = 5
 
 Json = dict[str, Any]
 
@@ -31,6 +33,7 @@ class Server:
     out: str = ""
     asked: int = 0
     told: Json = field(default_factory=dict)
+    missed: int = 0
     answers: deque[tuple[float, float]] = field(default_factory=lambda: deque(maxlen=WINDOW))
 
     def reason(self, now: float, drained: bool) -> str:
@@ -43,8 +46,13 @@ class Server:
 
     def note_load(self, told: Json) -> None:
         """Take over what the server's own host says of its load, two looks of which make a figure."""
-        before, self.told = self.told, told
-        self.load = Load(pressure(before, told), queue(before, told), self.load.latency_s, self.load.answers)
+        now = self.load
+        self.missed = 0 if told else self.missed + 1
+        if told:
+            found = (pressure(self.told, told, now.pressure), queue(self.told, told))
+            self.told, self.load = told, Load(*found, now.latency_s, now.answers)
+        elif self.missed >= MISSED_MAX:
+            self.told, self.load = {}, Load(None, None, now.latency_s, now.answers)
 
     def note_answers(self, count: float, seconds: float) -> None:
         """Take over how many answers this edge has had of it in all, and how long their heads took together."""
@@ -69,10 +77,12 @@ class Server:
         }
 
 
-def pressure(before: Json, now: Json) -> float | None:
-    """Return the part of the time between two looks in which something waited for a processor."""
+def pressure(before: Json, now: Json, last: float | None = None) -> float | None:
+    """Return the part of the time between two looks in which something waited for a processor; no news: ``last``."""
     try:
-        passed_us = now["at_us"] - before["at_us"]
+        passed_us = now["waited_at_us"] - before["waited_at_us"]
+        if passed_us == 0:
+            return last
         return _sound((now["waited_us"] - before["waited_us"]) / passed_us) if passed_us > 0 else None
     except (KeyError, TypeError):
         return None

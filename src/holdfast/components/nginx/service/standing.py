@@ -25,7 +25,7 @@ def patience(loss: float) -> int:
         return PATIENCE_MIN
     if loss >= 1.0:
         return PATIENCE_MAX
-    return min(PATIENCE_MAX, max(PATIENCE_MIN, math.ceil(math.log(CHANCE) / math.log(loss))))
+    return min(PATIENCE_MAX, max(PATIENCE_MIN, math.ceil(math.log(CHANCE) / math.log(loss) - 1e-9)))
 
 
 @dataclass(slots=True)

@@ -1,0 +1,26 @@
+"""An application host dies while customers read: none of them may notice."""
+
+import asyncio
+
+import pytest
+from benchmarks.edge import LIMIT_ADDED_S, measure
+
+from lab.cluster import LabCluster
+from lab.figures import Measured
+
+pytestmark = pytest.mark.lab
+
+REQUESTS, PER_S = 4000, 100.0
+OUT_WITHIN_S = 1.0
+
+
+def test_no_reader_notices_the_death_of_an_application_host(cluster: LabCluster, measured: Measured) -> None:
+    cluster.ready()
+    found = asyncio.run(measure(cluster.folder, REQUESTS, PER_S, "/static/shop.css"))
+    for figure in ("requests", "failed", "worst_ms", "added_s", "out_after_s"):
+        measured(figure, found[figure])
+    assert found["wrong"] == {}
+    assert found["added_s"] < LIMIT_ADDED_S
+    assert found["out_after_s"] is not None
+    assert found["out_after_s"] < OUT_WITHIN_S
+    assert any("in use again, with few requests at first" in line for line in found["journal"])
