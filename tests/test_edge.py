@@ -331,6 +331,38 @@ def test_a_silent_host_goes_out_and_comes_back_slowly(tmp_path: Path) -> None:
     asyncio.run(story())
 
 
+class Letting(Edge):
+    """Notes whose connections would be ended."""
+
+    ended: list[str]
+
+    async def let_go(self, server: Server) -> None:
+        self.ended.append(server.name)
+
+
+@pytest.mark.parametrize(("silent", "ended"), [("b", ["b"]), ("ab", [])])
+def test_connections_are_ended_unless_everybody_is_silent(tmp_path: Path, silent: str, ended: list[str]) -> None:
+    where = {"port": 1, "path": "/", "load_port": 1}
+    facts = {"servers": {name: where | {"address": name} for name in "ab"}, "status_port": 1}
+    edge = Letting(facts | {"run": tmp_path, "drained": tmp_path / "out"}, Kernel(), list[str]().append)  # type: ignore[arg-type]
+    edge.ended = []
+
+    async def story() -> None:
+        for beat in range(60):
+            now = 1000 + beat * BEAT_S
+            for server in edge.servers:
+                server.health.good_at = now
+                server.pulse.sent += 1
+                if beat < 20 or server.name not in silent:
+                    server.pulse.heard(server.pulse.sent, now)
+            edge.settle(now)
+        await asyncio.gather(*edge.tasks)
+
+    asyncio.run(story())
+    assert edge.ended == ended
+    assert [server.name for server in edge.servers if server.out] == list(silent)
+
+
 @pytest.mark.parametrize(
     ("status", "why"), [("503 No", "its health path answers 503"), ("", "no good answer for 0.9 s")]
 )

@@ -76,22 +76,25 @@ class Edge:
             out = server.reason(now, (self.drained / server.name).exists())
             if bool(out) != bool(server.out):
                 changed = True
-                self.turn(server, out)
+                self.turn(server, out, now)
             server.out = out
         if changed:
             self.report()
 
-    def turn(self, server: Server, out: str) -> None:
+    def turn(self, server: Server, out: str, now: float) -> None:
         """Say that a server goes out of use or comes back, and begin its slow start."""
         if not out:
             server.weight = Weight(since_s=0.0)
             self.say(f"{server.name} is in use again, with few requests at first")
             return
         self.say(f"{server.name} is out of use: {out}")
-        others = [each for each in self.servers if each is not server and not each.out]
         # When everybody is silent it is rather this host that is alone; then nobody could take over anyway.
-        if server.pulse.gone(time.monotonic()) and others:
+        if server.pulse.gone(now) and any(self.firm(each, now) for each in self.servers if each is not server):
             self.spawn(self.let_go(server))
+
+    def firm(self, server: Server, now: float) -> bool:
+        """Say whether a server could take over."""
+        return not server.out and not server.pulse.doubtful(now)
 
     async def let_go(self, server: Server) -> None:
         """End the connections to a dead host, so that what waits there is asked elsewhere now and not in 6 s."""

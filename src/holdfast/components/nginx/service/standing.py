@@ -52,6 +52,10 @@ class Pulse:
         if self.heard_at is not None:
             self.heard_at += gap_s
 
+    def doubtful(self, now: float) -> bool:
+        """Say whether the host has been silent for half of that time: nothing is to be built on it."""
+        return self.heard_at is not None and now - self.heard_at >= patience(self.loss) * BEAT_S / 2
+
     def gone(self, now: float) -> bool:
         """Say whether the host has been silent too long, in time and in echoes."""
         enough = patience(self.loss)
