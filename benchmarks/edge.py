@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -27,6 +28,7 @@ MACHINES = 3
 PATIENCE_S = 20.0
 OFF_AT, ON_AT = 0.3, 0.6
 LIMIT_ADDED_S = 0.5
+ACCESS_LOG = "/var/log/nginx/access.log"
 # After the cut so much is counted as its consequence.
 AFTERMATH_S = 10.0
 
@@ -126,6 +128,7 @@ async def measure(folder: Path, count: int, rate: float, path: str) -> dict[str,
         raise CommandError("the cluster has no floating address")
     host, holder = await asyncio.to_thread(victim, folder)
     lab, whole_s = lab_of(folder / "cluster.yaml", design), count / rate
+    address_of = {each.name: each.address for each in design.spec.hosts}
     since, began = time.time(), time.monotonic() + 1
     running = asyncio.create_task(load(Client(address, path), count, rate, began))
     await asyncio.sleep(began + OFF_AT * whole_s - time.monotonic())
@@ -136,6 +139,8 @@ async def measure(folder: Path, count: int, rate: float, path: str) -> dict[str,
     got = await running
     journal = await asyncio.to_thread(said, lab.shell_argv(holder, watch_journal(since)))
     out = next((at for at, text in journal if at >= cut_at and f"{host} is out of use" in text), None)
+    back = next((at for at, text in journal if at >= cut_at and f"{host} is in use again" in text), None)
+    log = await asyncio.to_thread(logged, lab.shell_argv(holder, ("tail", "--lines", str(count), ACCESS_LOG)))
     return {
         "victim": host,
         "requests": len(got),
@@ -146,8 +151,27 @@ async def measure(folder: Path, count: int, rate: float, path: str) -> dict[str,
         "worst_ms": round(max(each.took_s for each in got) * 1000, 1),
         "added_s": round(added_s(got, cut_s), 3),
         "out_after_s": None if out is None else round(out - cut_at, 3),
+        "back_after_s": None if back is None else round(back - cut_at, 3),
+        # One server of three should end with a third.
+        "share_after_return": shares(log, address_of[host], back) if back else [],
         "journal": [f"{at - cut_at:+.2f} s {text}" for at, text in journal],
     }
+
+
+def logged(argv: Sequence[str]) -> list[tuple[float, str]]:
+    """Return when each request was answered, and by which server: the last one that was asked."""
+    lines = subprocess.run(argv, capture_output=True, text=True, check=False).stdout.splitlines()
+    found = [json.loads(line) for line in lines if line.startswith("{")]
+    return [(datetime.fromisoformat(each["time"]).timestamp(), each["server"].split(", ")[-1]) for each in found]
+
+
+def shares(log: Sequence[tuple[float, str]], address: str, back: float) -> list[float]:
+    """Return which part of all requests a server had in each 3 s since its return, for 18 s."""
+    found = []
+    for start_s in range(0, 18, 3):
+        asked = [server for at, server in log if start_s <= at - back < start_s + 3]
+        found.append(round(sum(server.startswith(f"{address}:") for server in asked) / max(1, len(asked)), 2))
+    return found
 
 
 def watch_journal(since: float) -> tuple[str, ...]:

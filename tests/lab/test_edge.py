@@ -1,4 +1,4 @@
-"""An application host dies while customers read: none of them may notice."""
+"""An application host dies while customers read: none of them may notice, and it comes back by itself, slowly."""
 
 import asyncio
 
@@ -23,4 +23,6 @@ def test_no_reader_notices_the_death_of_an_application_host(cluster: LabCluster,
     assert found["added_s"] < LIMIT_ADDED_S
     assert found["out_after_s"] is not None
     assert found["out_after_s"] < OUT_WITHIN_S
-    assert any("in use again, with few requests at first" in line for line in found["journal"])
+    first, *_, last = found["share_after_return"]
+    measured("share of the returned host at first, and later", f"{first} {last}")
+    assert first < last, "it starts slowly"
