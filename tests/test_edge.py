@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from holdfast.components.app.service.load import Looks, waited_us
 from holdfast.components.nginx.service import echoes, standing
-from holdfast.components.nginx.service.asking import parsed
+from holdfast.components.nginx.service.asking import get_json, parsed
 from holdfast.components.nginx.service.edge import Edge
 from holdfast.components.nginx.service.law import Weight
 from holdfast.components.nginx.service.server import Server, pressure, queue
@@ -327,6 +327,24 @@ def test_a_silent_host_goes_out_and_comes_back_slowly(tmp_path: Path) -> None:
             await until(lambda: 0 < written(tmp_path)["b"] < 0.5)
             assert "b is in use again, with few requests at first" in said
             assert json.loads((tmp_path / "status.json").read_text())["servers"]["b"]["out"] == ""
+
+    asyncio.run(story())
+
+
+def test_a_load_that_comes_in_pieces_is_read_whole() -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        for piece in (b"HTTP/1.0 200 OK\r\n\r\n", b'{"queue_sum": ', b"5}"):
+            writer.write(piece)
+            await writer.drain()
+            await asyncio.sleep(0.05)
+        writer.close()
+
+    async def story() -> None:
+        async with await asyncio.start_server(serve, "127.0.0.1", 0) as door:
+            port = door.sockets[0].getsockname()[1]
+            assert await get_json("127.0.0.1", port, "/", 2) == {"queue_sum": 5}
+        assert await get_json("127.0.0.1", port, "/", 2) == {}, "nobody there"
 
     asyncio.run(story())
 

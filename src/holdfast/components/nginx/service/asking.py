@@ -7,14 +7,20 @@ from typing import Any
 ANSWER_MAX_BYTES = 65536
 
 
-async def get(address: str, port: int, path: str, limit_s: float) -> tuple[int, bytes]:
-    """Return status and body. Raises OSError (TimeoutError, ConnectionRefusedError, ...), ValueError for no HTTP."""
+async def get(address: str, port: int, path: str, limit_s: float, *, whole: bool = False) -> tuple[int, bytes]:
+    """Return the status, and the body if it is wanted whole: then the other side must close the connection.
+
+    Raises OSError (TimeoutError, ConnectionRefusedError, ...), ValueError for what is no HTTP.
+    """
     async with asyncio.timeout(limit_s):
         reader, writer = await asyncio.open_connection(address, port)
         try:
             head = f"GET {path} HTTP/1.0\r\nHost: {address}:{port}\r\nConnection: close\r\n\r\n"
             writer.write(head.encode())
-            return parsed(await reader.read(ANSWER_MAX_BYTES))
+            answer = await reader.read(ANSWER_MAX_BYTES)
+            while whole and len(answer) < ANSWER_MAX_BYTES and (more := await reader.read(ANSWER_MAX_BYTES)):
+                answer += more
+            return parsed(answer)
         finally:
             writer.close()
 
@@ -31,7 +37,7 @@ def parsed(answer: bytes) -> tuple[int, bytes]:
 async def get_json(address: str, port: int, path: str, limit_s: float) -> dict[str, Any]:
     """Return a JSON object, an empty one when there is none to be had."""
     try:
-        status, body = await get(address, port, path, limit_s)
+        status, body = await get(address, port, path, limit_s, whole=True)
         found = json.loads(body) if status == 200 else {}
     except (OSError, ValueError):
         return {}
