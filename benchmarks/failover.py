@@ -17,6 +17,7 @@ from statistics import median
 from typing import Any
 
 from benchmarks.plan import HOLDFAST, PATIENCE_S, CommandError, cluster, run, say
+from holdfast.components.postgres.build import CONFIG
 from holdfast.lab.lab import lab_obstacle
 
 DRILLS = (
@@ -80,10 +81,8 @@ def make_variant(variant: Variant, folder: Path) -> None:
     run([*HOLDFAST, "apply", "--yes"], folder)
     settings = [word for name, number in variant.settings.items() for word in ("--set", f"{name}={number}")]
     if settings:
-        run(
-            [*HOLDFAST, "lab", "shell", "a", "--", "patronictl", "edit-config", "--force", "--quiet", *settings],
-            folder,
-        )
+        ask = ("patronictl", "-c", CONFIG, "edit-config", "--force", "--quiet")
+        run([*HOLDFAST, "lab", "shell", "a", "--", *ask, *settings], folder)
 
 
 def run_drill(name: str, seed: int, folder: Path) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Tests marked `lab` need root and systemd-nspawn: elsewhere they skip with the reason, but never in CI."""
 
 import os
+import signal
 from collections.abc import Generator
 from functools import cache
 
@@ -9,6 +10,12 @@ import pytest
 from holdfast.lab.lab import lab_obstacle
 
 IN_CI = os.environ.get("CI", "").lower() in ("1", "true", "yes")
+
+
+def pytest_configure() -> None:
+    """Heed Ctrl-C: what a shell starts in the background ignores it, and so would all that tests interrupt."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @cache

@@ -1,6 +1,9 @@
 """What the contract cannot express of postgres and haproxy: what they refuse, decide and read."""
 
 import json
+import re
+import subprocess
+from base64 import b64decode
 from pathlib import Path
 from typing import Any
 
@@ -192,8 +195,9 @@ def test_a_switchover_names_its_target_or_leaves_it_open() -> None:
     of = context(spec(apart("abc"), "abc"), postgres.component, etcd.component, "a")
     assert postgres.component.handover is not None
     named, open_ = postgres.component.handover(of, "b"), postgres.component.handover(of, "")
-    assert named.argv[-2:] == ("switchover", "b")
-    assert open_.argv[-1] == "switchover"
+    data = "/var/lib/postgresql/17/shop"
+    assert named.argv[-3:] == ("switchover", data, "b")
+    assert open_.argv[-2:] == ("switchover", data)
 
 
 # postgres: passwords as verifiers
@@ -235,6 +239,48 @@ def test_a_dead_postmasters_file_is_removed(tmp_path: Path) -> None:
     (tmp_path / "postmaster.pid").write_text("1\n")
     forget(str(tmp_path))
     assert not (tmp_path / "postmaster.pid").exists()
+
+
+# postgres: before a promotion
+
+
+# "Yg==" is "b" in base64: the dcs's JSON has names that way. An empty text is a member that does not answer.
+LEADS = '{"header":{},"kvs":[{"key":"L2hvbGRmYXN0","value":"%s"}],"count":"1"}'
+NOBODY_LEADS = '{"header":{}}'
+
+
+@pytest.mark.parametrize(
+    ("answers", "promoted"),
+    [
+        ((LEADS % "Yg==", "", ""), True),
+        (("", "", LEADS % "Yg=="), True),
+        ((LEADS % "YQ==", LEADS % "Yg==", ""), False),
+        ((NOBODY_LEADS, "", ""), False),
+        (("", "<html>", ""), False),
+    ],
+)
+def test_only_whom_the_leader_key_names_is_promoted(tmp_path: Path, answers: tuple[str, ...], promoted: bool) -> None:
+    of = context(spec(apart("abc"), "abc"), postgres.component, etcd.component, "b")
+    asked = tmp_path / "leads"
+    asked.write_text(file(postgres.component, of, "/usr/local/lib/holdfast/postgres-leads").content)
+    for member, answer in zip(("127.0.0.1", "10.0.0.13", "10.0.0.11"), answers, strict=True):
+        (tmp_path / member).write_text(answer)
+    curl = tmp_path / "curl"
+    curl.write_text(
+        f"""#!/bin/sh
+for address; do :; done
+address=${{address#https://}}
+exec grep -h . "{tmp_path}/${{address%%:*}}"
+"""
+    )
+    curl.chmod(0o755)
+    done = subprocess.run(
+        ("sh", asked), env={"PATH": f"{tmp_path}:/usr/bin:/bin"}, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode == 0) is promoted, done.stderr
+    assert bool(done.stderr) is not promoted
+    (wanted,) = [each for each in asked.read_text().split('"') if each.startswith("L2")]
+    assert b64decode(wanted) == f"/holdfast/{of.spec.name}/leader".encode()
 
 
 # Readers of what no sample has
@@ -305,6 +351,19 @@ def test_every_database_host_is_a_leader_a_replica_and_a_last_resort() -> None:
     assert farms[1].count("check-ssl verify required verifyhost") == 3
     assert farms[1].count("track sql_leader/") == 3
     assert "cache" not in farms[1]
+
+
+def test_a_session_waits_while_not_exactly_one_leads() -> None:
+    router = context(spec(apart("abc"), "abc", app="ab"), haproxy.component, postgres.component, "a")
+    waiting = file(haproxy.component, router, "/etc/haproxy/waiting-room.lua").content
+    text = file(haproxy.component, router, "/etc/haproxy/haproxy.cfg").content
+    patience_s, limit_ms = re.search(r"inspect-delay (\d+)s", text), re.search(r"LIMIT_MS.* = (\d+),", waiting)
+    assert patience_s is not None
+    assert limit_ms is not None
+    # HAProxy cuts an action short that is not over when the delay is.
+    assert int(limit_ms[1]) < 1000 * int(patience_s[1])
+    assert 'register_action("wait_for_one", { "tcp-req" }' in waiting
+    assert "lua.wait_for_one sql_leader unless { nbsrv(sql_leader) eq 1 }" in text
 
 
 def test_words_of_a_check_cannot_leave_their_quotes() -> None:

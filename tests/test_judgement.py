@@ -13,7 +13,7 @@ from holdfast.drills.catalogue import faults_of, scenarios
 from holdfast.drills.chaos import read_experiment
 from holdfast.drills.check.values import LedgerHistory, Write
 from holdfast.drills.drill import Field, obstacle, other_seed
-from holdfast.drills.history import Outcome
+from holdfast.drills.history import Kind, Operation, Outcome
 from holdfast.drills.judgement import (
     done_meanwhile,
     first_broken,
@@ -21,6 +21,7 @@ from holdfast.drills.judgement import (
     played_out,
     stayed,
     times_promised,
+    unfelt,
     worst,
 )
 from holdfast.drills.operations import Deed
@@ -61,6 +62,18 @@ def test_one_lost_write_breaks_the_promise_and_none_read_back_leaves_it_unknown(
     assert losses_promised([], Verdict.KEPT).verdict is Verdict.UNKNOWN
 
 
+def test_an_order_that_a_customer_had_to_repeat_was_felt() -> None:
+    def order(outcome: Outcome, tries: int) -> Operation:
+        return Operation(Kind.WRITE, "/api/orders", 0.0, 0.0, 1.0, outcome, tries)
+
+    good, repeated, lost = order(Outcome.OK, 1), order(Outcome.OK, 2), order(Outcome.FAIL, 1)
+    elsewhere = {"sql write": (lost,)}
+    assert unfelt({"write order": (good,), "read page": (good,)} | elsewhere)[0].verdict is Verdict.KEPT
+    assert unfelt({"write order": (good, repeated)})[0].measured == "1 failed of 3"
+    assert unfelt({"write order": (good,), "read page": (lost,)})[0].verdict is Verdict.BROKEN
+    assert unfelt(elsewhere)[0].verdict is Verdict.UNKNOWN
+
+
 def test_broken_outweighs_unknown_and_unknown_outweighs_kept() -> None:
     assert worst([Verdict.KEPT, Verdict.UNKNOWN, Verdict.BROKEN]) is Verdict.BROKEN
     assert worst([Verdict.KEPT, Verdict.UNKNOWN]) is Verdict.UNKNOWN
@@ -79,6 +92,8 @@ def test_what_goes_on_meanwhile_must_come_to_its_end_only_when_nothing_strikes_i
     assert [each.verdict for each in done_meanwhile(alone, done)] == [Verdict.KEPT]
     assert [each.verdict for each in done_meanwhile(alone, failed)] == [Verdict.BROKEN]
     assert done_meanwhile(struck, failed) == ()
+    (never,) = done_meanwhile(struck, Deed("the release failed after 1.0 s: no answer", failed=True, begun=False))
+    assert never.verdict is Verdict.UNKNOWN
     (left,) = done_meanwhile(struck, Deed(left="the release is not undone: no answer"))
     assert (left.verdict, left.measured) == (Verdict.BROKEN, "the release is not undone: no answer")
     assert done_meanwhile(Scenario("x", "x", (), (), "y"), Deed()) == ()

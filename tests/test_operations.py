@@ -3,6 +3,7 @@
 import asyncio
 import shutil
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -15,8 +16,9 @@ from holdfast.cli.operations import NOTE, operations_of
 from holdfast.design.design import Design
 from holdfast.design.load import source_digest, source_files
 from holdfast.drills.drill import DrillTiming, _Play
-from holdfast.drills.operations import Operation
+from holdfast.drills.operations import Deed, Operation, UnderWay
 from holdfast.drills.scenario import APPLY, BAD_RELEASE, RELEASE, SWITCHOVER, Scenario
+from holdfast.model.event import Event
 from holdfast.runner.releases import Releases
 from holdfast.runner.site import GateError, RunError
 
@@ -33,6 +35,15 @@ def live(tmp_path: Path) -> Path:
     releases.keep(source_digest(shop), lambda: source_files(shop))
     releases.pin(source_digest(shop))
     return tmp_path / "cluster.yaml"
+
+
+@dataclass
+class Fake:
+    """A cluster with one design, as its operator handles it."""
+
+    plan: Callable[[], Any]
+    apply: Callable[..., Any]
+    tell: Callable[[Event], None] = lambda _: None
 
 
 class Cluster:
@@ -60,7 +71,7 @@ class Cluster:
             if self.sees_sickness and "shop/__main__.py" not in files:
                 raise GateError("app@a is not healthy\nand more")
 
-        return SimpleNamespace(plan=plan, apply=apply)
+        return Fake(plan, apply)
 
 
 @pytest.fixture
@@ -84,7 +95,7 @@ def test_a_release_of_a_drill_is_the_live_version_with_a_note_and_never_pinned(l
     pinned = releases.line
     (live.parent / "examples/shop/shop/unfinished.py").write_text("1 / 0")
     operation = operations_of(live, open_design(live))[RELEASE]
-    asyncio.run(cast("Any", operation.do()))
+    asyncio.run(cast("Any", operation.do(print)))
     assert cluster.applied == [("release", own_files() | {NOTE})]
     assert cluster.in_force != before
     assert operation.tidy
@@ -97,7 +108,7 @@ def test_a_release_of_a_drill_is_the_live_version_with_a_note_and_never_pinned(l
 
 def test_a_bad_release_is_refused_and_the_one_before_comes_back(live: Path, cluster: Cluster) -> None:
     before = cluster.in_force
-    words = asyncio.run(cast("Any", operations_of(live, open_design(live))[BAD_RELEASE].do()))
+    words = asyncio.run(cast("Any", operations_of(live, open_design(live))[BAD_RELEASE].do(print)))
     assert "refused (app@a is not healthy)" in words
     assert cluster.applied == [("release", frozenset({NOTE})), ("rollback", own_files())]
     assert cluster.in_force == before
@@ -106,18 +117,18 @@ def test_a_bad_release_is_refused_and_the_one_before_comes_back(live: Path, clus
 def test_a_bad_release_that_nobody_notices_is_a_failure(live: Path, cluster: Cluster) -> None:
     cluster.sees_sickness = False
     with pytest.raises(RunError, match="its health check tells nothing"):
-        asyncio.run(cast("Any", operations_of(live, open_design(live))[BAD_RELEASE].do()))
+        asyncio.run(cast("Any", operations_of(live, open_design(live))[BAD_RELEASE].do(print)))
 
 
 def test_no_operation_begins_while_other_changes_wait(live: Path, cluster: Cluster) -> None:
     cluster.in_force = "something else"
     for name in (RELEASE, BAD_RELEASE, APPLY):
         with pytest.raises(RunError, match="other changes to make first"):
-            asyncio.run(cast("Any", operations_of(live, open_design(live))[name].do()))
+            asyncio.run(cast("Any", operations_of(live, open_design(live))[name].do(print)))
     assert cluster.applied == []
 
 
-def played(do: Callable[[], Any], tidy: Callable[[], Any]) -> _Play:
+def played(do: Callable[[UnderWay], Any], tidy: Callable[[], Any]) -> _Play:
     """Return a drill in which nothing but an operation happens; what the operation is not asked for is missing."""
     arena = SimpleNamespace(operations={RELEASE: Operation(do, tidy)}, say=print, timing=DrillTiming(undo_s=1.0))
     missing: Any = None
@@ -128,7 +139,7 @@ def played(do: Callable[[], Any], tidy: Callable[[], Any]) -> _Play:
 def test_an_operation_is_undone_once_whatever_became_of_it() -> None:
     undone: list[str] = []
 
-    async def fail() -> None:
+    async def fail(_under_way: UnderWay) -> None:
         raise RunError("no answer")
 
     async def tidy() -> None:
@@ -142,14 +153,32 @@ def test_an_operation_is_undone_once_whatever_became_of_it() -> None:
         return play
 
     play = asyncio.run(drill())
-    assert (play.deed.failed, play.deed.text) == (True, "the release failed after 0.0 s: no answer")
+    assert play.deed == Deed("the release failed after 0.0 s: no answer", failed=True, begun=False)
+    assert play.under_way.is_set(), "the fault must not wait for it for ever"
     assert undone == ["x"]
+
+
+def test_a_fault_waits_until_the_operation_changes_something() -> None:
+    async def release(under_way: UnderWay) -> str:
+        await asyncio.sleep(0.05)
+        under_way()
+        return "done"
+
+    async def drill() -> tuple[bool, bool]:
+        play = played(release, lambda: asyncio.sleep(0))
+        doing = asyncio.create_task(play._meanwhile())
+        await asyncio.sleep(0.01)
+        early = play.under_way.is_set()
+        await play.under_way.wait()
+        return early, (await doing).begun
+
+    assert asyncio.run(drill()) == (False, True)
 
 
 def test_one_that_was_cut_off_ends_before_it_is_undone_and_what_is_left_is_told() -> None:
     order: list[str] = []
 
-    async def hold() -> None:
+    async def hold(_under_way: UnderWay) -> None:
         try:
             await asyncio.sleep(60)
         finally:

@@ -57,6 +57,30 @@ def test_a_warning_that_never_ends_is_never_acknowledged() -> None:
         place(ScriptedDatabase(*[["might not have been replicated"]] * 50), budget_s=0.3)
 
 
+@pytest.mark.parametrize(("down_for", "comes_back"), [(3, True), (10**6, False)])
+def test_the_leader_is_asked_again_while_it_may_be_changing(
+    down_for: int, comes_back: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = 0
+
+    async def rows(_sql: str, _parameters: object, *, timeout_s: float) -> list[dict[str, Any]]:
+        nonlocal asked
+        asked += 1
+        assert timeout_s > 0
+        if asked <= down_for:
+            raise psycopg.OperationalError("the server closed the connection")
+        return []
+
+    monkeypatch.setattr("shop.orders.READ_TIMEOUT_S", 1.0)
+    orders = Orders(cast(Database, SimpleNamespace(rows=rows)), cast(Database, None), 5)
+    if comes_back:
+        assert run(orders.page(0, 10)) == []
+        return
+    with pytest.raises(Unavailable):
+        run(orders.page(0, 10))
+    assert asked > 3
+
+
 def test_a_mistake_of_the_program_is_not_repeated() -> None:
     database = ScriptedDatabase(psycopg.errors.SyntaxError(), [])
     with pytest.raises(psycopg.errors.SyntaxError):

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from holdfast.components.watcher.service import seclusion
-from holdfast.components.watcher.service.seclusion import ALONE_S, Seclusion, removal, rules
+from holdfast.components.watcher.service.fencing import removal
+from holdfast.components.watcher.service.seclusion import ALONE_S, TABLE, Seclusion, rules
 from holdfast.components.watcher.service.senses import GONE_S, NAMED_S, ODD_S, Senses
 
 HOSTS = {"a": "10.0.0.1", "b": "10.0.0.2", "c": "10.0.0.3"}
@@ -44,7 +45,7 @@ class Place:
         self.loaded: list[str] = []
         self.said: list[str] = []
         monkeypatch.setattr("holdfast.components.watcher.service.senses.time", self.clock)
-        monkeypatch.setattr(seclusion, "load", self.loaded.append)
+        monkeypatch.setattr(seclusion, "load_rules", self.loaded.append)
         self.signs = Senses({"name": "a", "hosts": HOSTS, "port": 7901})
         settings = {
             "database": {
@@ -129,7 +130,7 @@ def test_it_ends_when_the_dcs_says_that_this_host_leads_on(place: Place) -> None
     assert place.own.since, "being reached again says nothing about who leads"
     place.leads()
     place.passes(0.1)
-    assert (place.own.since, place.signs.alone, place.loaded[-1]) == (0.0, False, removal())
+    assert (place.own.since, place.signs.alone, place.loaded[-1]) == (0.0, False, removal(TABLE))
 
 
 def test_it_ends_when_the_database_follows_another_leader(place: Place) -> None:
@@ -142,7 +143,7 @@ def test_it_ends_when_the_database_follows_another_leader(place: Place) -> None:
     place.passes(1.0)
     assert not place.own.since
     place.passes(5.0)
-    assert place.loaded == [rules(5432), removal()], "and a replica does not begin again"
+    assert place.loaded == [rules(5432), removal(TABLE)], "and a replica does not begin again"
 
 
 def test_a_planned_handing_over_keeps_nobody_waiting(place: Place) -> None:
@@ -218,4 +219,4 @@ def test_a_host_that_is_alone_is_heard_as_silence(place: Place) -> None:
 def test_only_the_database_is_closed() -> None:
     assert rules(5432).count("tcp dport 5432 counter drop") == 1
     assert "reject" not in rules(5432), "clients wait: this host may lead on"
-    assert rules(5432).startswith(removal())
+    assert rules(5432).startswith(removal(TABLE))

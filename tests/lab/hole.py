@@ -40,7 +40,7 @@ ask = session.cursor()
 def write(key):
     started = time.monotonic()
     try:
-        ask.execute("INSERT INTO hole VALUES (%s)", (key,))
+        ask.execute("INSERT INTO hole VALUES (%s, repeat('x', 500))", (key,))
         outcome = "indeterminate" if session.notices else "ok"
     except psycopg2.Error:
         outcome = "indeterminate"
@@ -63,19 +63,19 @@ lease=$(etcdctl get "$1" -w json | sed -n 's/.*"lease":\\([0-9]*\\).*/\\1/p')
 etcdctl lease revoke "$(printf '%x' "$lease")"
 """
 PROMOTED = "/usr/local/lib/holdfast/postgres-promoted"
+PASSWORDS = "/var/lib/postgresql/.pgpass-patroni"
 FALSE_WITHIN_S = 15
-# One commit that waits for a replica; a warning says that the wait was broken off.
+# One commit that waits for a replica, broken off after a while; a warning says that its wait was broken off.
 COMMIT = """
-import sys, psycopg2
+import sys, threading, psycopg2
 session = psycopg2.connect("dbname=postgres application_name=hole")
 session.autocommit = True
-ask = session.cursor()
-ask.execute("SET statement_timeout = %s", (int(sys.argv[1]) * 1000,))
+threading.Timer(float(sys.argv[1]), session.cancel).start()
 try:
-    ask.execute("INSERT INTO hole VALUES ('second')")
-    print("not acknowledged" if session.notices else "acknowledged")
+    session.cursor().execute("INSERT INTO hole VALUES ('second')")
+    print("not acknowledged" if session.notices else "acknowledged", flush=True)
 except psycopg2.Error:
-    print("not acknowledged")
+    print("not acknowledged", flush=True)
 """
 GET = '. /etc/profile.d/holdfast-etcd.sh; etcdctl get "$1" --print-value-only'
 
@@ -116,10 +116,12 @@ def provoked(cluster: LabCluster, parts: Parts, *, fence: bool, aftermath: Calla
 
     ``aftermath``: what is done before it is healed.
     """
-    sql(cluster, parts.leader, "CREATE TABLE hole (key text PRIMARY KEY)")
+    sql(cluster, parts.leader, "DROP TABLE IF EXISTS hole; CREATE TABLE hole (key text PRIMARY KEY, filler text)")
     prefix = f"/holdfast/{cluster.design.spec.name}/"
     (cut,) = blows(cluster, "inside-only-sql", parts.leader, parts.voter)
-    with services(cluster, running=fence), blind(cluster, parts):
+    # The leader's own service would close its database: what is tried is that nobody needs that.
+    watching = (parts.winner, parts.voter) if fence else ()
+    with services(cluster, watching), blind(cluster, parts):
         level(cluster, parts, f"{prefix}sync")
         strike(cluster, blows(cluster, "etcd-lead", parts.winner))
         with writer(cluster, parts.leader) as process:
@@ -189,6 +191,8 @@ def falsely_acknowledged(cluster: LabCluster, parts: Parts) -> bool:
     old, new = (f"host={cluster.design.spec.host(host).address}" for host in (parts.leader, parts.winner))
     conninfo = sql(cluster, parts.voter, "SHOW primary_conninfo").strip()
     assert old in conninfo
+    # Patroni writes the password down for the leader that it knows.
+    cluster.inside(parts.voter, "sed", "-i", "s/^[^:]*:/*:/", PASSWORDS)
     settings = {
         parts.voter: ("primary_conninfo", conninfo.replace(old, new)),
         parts.winner: ("synchronous_standby_names", f'ANY 1 ("{parts.voter}")'),
@@ -201,12 +205,21 @@ def falsely_acknowledged(cluster: LabCluster, parts: Parts) -> bool:
         argv = (*AS_POSTGRES, "python3", "-c", COMMIT, str(FALSE_WITHIN_S))
         told = cluster.inside(parts.winner, *argv).strip()
         assert sql(cluster, parts.voter, "SELECT count(*) FROM hole WHERE key = 'second'").strip() == "0"
+        assert spoke(cluster, parts), "the voter never reached the winner: nothing was tried"
     finally:
         for host, (name, _) in settings.items():
             sql(cluster, host, f"ALTER SYSTEM RESET {name}")
             sql(cluster, host, "SELECT pg_reload_conf()")
         sql(cluster, parts.winner, "SET synchronous_commit = local; DELETE FROM hole WHERE key = 'second'")
     return told == "acknowledged"
+
+
+def spoke(cluster: LabCluster, parts: Parts) -> bool:
+    """Return whether the voter reached the winner and learned that it is ahead of its fork."""
+    journal = ("journalctl", "--quiet", "--no-pager", "--output=cat", "--since=-30s", "--unit=patroni.service")
+    told = cluster.inside(parts.voter, *journal)
+    fork = "forked off current database system timeline" in told or "before current recovery point" in told
+    return fork or "is not in this server's history" in told
 
 
 @contextmanager
@@ -225,10 +238,10 @@ def segment_kept(cluster: LabCluster) -> Iterator[None]:
 
 
 @contextmanager
-def services(cluster: LabCluster, *, running: bool) -> Iterator[None]:
-    """Let holdfast-watch run on all hosts, or on none; afterwards it runs."""
+def services(cluster: LabCluster, watching: tuple[str, ...]) -> Iterator[None]:
+    """Let holdfast-watch run on some hosts only; afterwards it runs on all."""
     for host in cluster.hosts:
-        cluster.inside(host, "systemctl", "start" if running else "stop", WATCH)
+        cluster.inside(host, "systemctl", "start" if host in watching else "stop", WATCH)
     try:
         yield
     finally:
@@ -244,7 +257,7 @@ def blind(cluster: LabCluster, parts: Parts) -> Iterator[None]:
     (line,) = [each for each in before.splitlines() if each.startswith("ExecStartPre=")]
     begin = [word for word in line.split() if not word.endswith(":2379")]
     drop_in = f"[Service]\nExecStartPre=\n{' '.join(begin)} {address}:2379\n"
-    cluster.inside(parts.voter, "sh", "-c", 'cat > "$1"', "write", DROP_IN, stdin=drop_in)
+    cluster.inside(parts.voter, "sh", "-c", 'mkdir -p "${1%/*}" && cat > "$1"', "write", DROP_IN, stdin=drop_in)
     restart(cluster, parts.voter)
     try:
         yield

@@ -103,15 +103,16 @@ def test_a_drill_that_is_killed_is_healed_by_its_dead_mans_switch(cluster: LabCl
 
 def test_a_drill_stops_when_no_write_succeeds_for_too_long(cluster: LabCluster, measured: Measured) -> None:
     text = cluster.file.read_text()
-    cluster.file.write_text(f"{text}\ndrills: {{stop_after: 2s}}\n")
+    cluster.file.write_text(f"{text}\ndrills: {{stop_after: 3s}}\n")
     try:
-        record = played(cluster, "leader-isolated", expect=UNKNOWN)
+        # Without a quorum the leader gives up: nobody writes until the faults are undone.
+        record = played(cluster, "dcs-quorum-lost-and-replica", expect=UNKNOWN)
     finally:
         cluster.file.write_text(text)
-    assert "stopped: no write was acknowledged for 2 s" in [each["measured"] for each in record["promises"]]
-    (struck,) = record["struck"]
-    assert struck["to_s"] - struck["from_s"] < 10, "it was held for its 40 s although the drill was stopped"
-    measured("stopped and healed after (s)", struck["to_s"] - struck["from_s"])
+    assert "stopped: no write was acknowledged for 3 s" in [each["measured"] for each in record["promises"]]
+    held_s = max(each["to_s"] - each["from_s"] for each in record["struck"])
+    assert held_s < 35, "it was held for its 40 s although the drill was stopped"
+    measured("stopped and healed after (s)", held_s)
     cluster.ready()
 
 
@@ -167,7 +168,7 @@ def test_real_servers_are_drilled_over_ssh_alone(cluster: LabCluster, tmp_path: 
     assert record["struck"][0]["bit"]
     schemas = ("runuser", "-u", "postgres", "--", "psql", "-Atc", "select nspname from pg_namespace", "app")
     assert "holdfast_drill" not in cluster.inside(cluster.leader("postgres"), *schemas)
-    proof = json.loads(next((folder / ".holdfast/runs").glob("*-drill-*/proof.json")).read_text())
+    proof = json.loads(max((folder / ".holdfast/runs").glob("*-drill-*/proof.json")).read_text())
     assert "real servers" in proof["machine"]
 
 

@@ -18,6 +18,7 @@ READS_BACK_S = 2.0
 WRITES_BACK_S = 30.0
 KILLED_DATABASE_S = 3.0
 BLIP_S = 5.0
+SWITCHED_S = 1.5
 SILENT_REBOOT_S = 120.0
 
 
@@ -108,6 +109,23 @@ def test_the_database_leader_is_killed(cluster: LabCluster, measured: Measured) 
     measured("it was", f"process {pid} of {leader}; now {cluster.leader('postgres')} leads")
     assert not cluster.inside(leader, "sh", "-c", f"ps -o comm= -p {pid} || true").strip()
     assert_gaps(shop, measured, READS_BACK_S, KILLED_DATABASE_S)
+
+
+@pytest.mark.parametrize("wanted", [False, True], ids=["to any", "to one"])
+def test_the_lead_moves_and_no_customer_is_turned_away(cluster: LabCluster, measured: Measured, wanted: bool) -> None:
+    cluster.ready()
+    before = cluster.leader("postgres")
+    heirs = [host for host in cluster.hosts if host != before]
+    heir = random.choice(heirs)
+    with cluster.customers() as shop:
+        shop.shop_calmly()
+        cluster.holdfast("switchover", "-y", *(("--to", heir) if wanted else ()))
+        after = cluster.leader("postgres")
+        shop.shop_calmly(for_s=2)
+    measured("it moved", f"from {before} to {after}")
+    assert after in ([heir] if wanted else heirs)
+    assert_gaps(shop, measured, SWITCHED_S, SWITCHED_S)
+    assert shop.failed_requests() == {}
 
 
 @pytest.mark.parametrize("name", VICTIMS)

@@ -55,7 +55,9 @@ def test_certificates_are_renewed_under_load(cluster: LabCluster, measured: Meas
     assert changes
     assert {each["effect"] for each in changes} <= {"none", "reload"}
     before = served(cluster)
-    with cluster.customers(reads_per_s=40, writes_per_s=15) as shop:
+    # Customers, servers and the apply share the cores of one computer: with 55 requests a second on two of them it is
+    # the customers themselves who get no time (seen: 26 of 2034 reads were late, and no server was ever asked).
+    with cluster.customers(reads_per_s=25, writes_per_s=10) as shop:
         shop.shop_calmly()
         cluster.holdfast("apply", "-y")
         shop.shop_calmly()

@@ -159,10 +159,16 @@ class Orders:
         return [order_view(row) for row in reversed(rows)]
 
     async def _from_leader(self, sql: Any, parameters: tuple[object, ...]) -> list[dict[str, Any]]:
-        try:
-            return await self._primary.rows(sql, parameters, timeout_s=READ_TIMEOUT_S)
-        except AWAY:
-            raise Unavailable("the database's leader does not answer at the moment") from None
+        """Ask the leader, for as long as a planned change of leader may take; raises Unavailable."""
+        deadline_s = time.monotonic() + READ_TIMEOUT_S
+        for pause_s in delays_s(random.random):
+            try:
+                return await self._primary.rows(sql, parameters, timeout_s=deadline_s - time.monotonic())
+            except AWAY:
+                if time.monotonic() + pause_s >= deadline_s:
+                    break
+            await asyncio.sleep(pause_s)
+        raise Unavailable("the database's leader does not answer at the moment")
 
 
 async def _take_stock(session: Session, lines: tuple[Line, ...], order_id: int) -> None:

@@ -12,10 +12,12 @@ from tempfile import TemporaryDirectory
 from holdfast.cli.common import cluster_of
 from holdfast.design.design import Design, make_design
 from holdfast.design.load import source_digest, source_files
-from holdfast.drills.operations import Operation
+from holdfast.drills.operations import Operation, UnderWay
 from holdfast.drills.scenario import APPLY, BAD_RELEASE, RELEASE, SWITCHOVER
 from holdfast.drills.targets import offering
+from holdfast.model.event import Event
 from holdfast.model.parts import Effect, File
+from holdfast.runner.cluster import Cluster
 from holdfast.runner.plan import Plan
 from holdfast.runner.releases import Releases
 from holdfast.runner.site import GateError, RunError
@@ -35,7 +37,9 @@ def operations_of(file: Path, design: Design) -> Mapping[str, Operation]:
     shop = _Shop(file, design)
     found: dict[str, Operation] = {}
     if leading := offering(design, "sql"):
-        found[SWITCHOVER] = Operation(lambda: cluster_of(file, design).switchover(leading[0].component))
+        found[SWITCHOVER] = Operation(
+            lambda under_way: _heard(cluster_of(file, design), under_way).switchover(leading[0].component)
+        )
     if design.spec.sources:
         found[RELEASE] = Operation(shop.release, shop.mend)
         found[BAD_RELEASE] = Operation(shop.release_badly, shop.mend)
@@ -51,23 +55,23 @@ class _Shop:
     file: Path
     design: Design
 
-    async def release(self) -> str:
+    async def release(self, under_way: UnderWay) -> str:
         """Release the live version with a note in it: another version by its digest, the same application."""
         await self._must_be_in_force()
-        await self._bring(self._version(self._noted), GATE_S, "release")
+        await self._bring(self._version(self._noted), GATE_S, "release", under_way)
         return "the same application, released once more"
 
-    async def release_badly(self) -> str:
+    async def release_badly(self, under_way: UnderWay) -> str:
         """Release a version without the application in it. Raises RunError when it is not refused."""
         await self._must_be_in_force()
         try:
-            await self._bring(self._version(_cut_off), BAD_GATE_S, "release")
+            await self._bring(self._version(_cut_off), BAD_GATE_S, "release", under_way)
         except GateError as error:
             await self._bring(self.design, GATE_S, "rollback")
             return f"refused ({str(error).splitlines()[0]}), and the version before came back by itself"
         raise RunError("a version without the application became healthy: its health check tells nothing")
 
-    async def apply(self) -> str:
+    async def apply(self, under_way: UnderWay) -> str:
         """Change a file of the application on every host by hand, then apply the same design."""
         await self._must_be_in_force()
         connect = cluster_of(self.file, self.design).connect
@@ -79,7 +83,7 @@ class _Shop:
                 await wire.close()
             if done.exit_code:
                 raise RunError(f"{host}: {path} could not be changed: {done.stderr.strip()}")
-        await self._bring(self.design, GATE_S, "apply")
+        await self._bring(self.design, GATE_S, "apply", under_way)
         return f"a changed file on {', '.join(self.files())} was mended"
 
     async def mend(self) -> None:
@@ -109,10 +113,10 @@ class _Shop:
             raise RunError("; ".join(plan.unreachable.values()))
         return plan
 
-    async def _bring(self, design: Design, gate_s: float, verb: str) -> None:
+    async def _bring(self, design: Design, gate_s: float, verb: str, under_way: UnderWay = lambda: None) -> None:
         plan = await self._plan(design, gate_s)
         if not plan.empty:
-            await cluster_of(self.file, design, gate_s).apply(plan, verb)
+            await _heard(cluster_of(self.file, design, gate_s), under_way).apply(plan, verb)
 
     def _version(self, make: Callable[[str, Path], None]) -> Design:
         """Return the design with other contents of its sources, which ``make`` puts into a folder."""
@@ -133,6 +137,16 @@ class _Shop:
     def _noted(self, digest: str, folder: Path) -> None:
         Releases.beside(self.file).unpack(digest, folder)
         (folder / NOTE).write_text(LIKE_BEFORE)
+
+
+def _heard(cluster: Cluster, under_way: UnderWay) -> Cluster:
+    """Return a cluster whose first word of a change says that it is under way."""
+
+    def tell(event: Event) -> None:
+        under_way()
+        cluster.tell(event)
+
+    return replace(cluster, tell=tell)
 
 
 def _cut_off(_digest: str, folder: Path) -> None:

@@ -188,7 +188,8 @@ class DrillsEntry(Section):
     stop_after: StopAfter = Field(
         default=120.0,
         json_schema_extra={"default": "120s"},
-        description="A drill heals at once and stops when no write at all was acknowledged for so long.",
+        description="A drill heals at once and stops when no order and no write to the database was acknowledged "
+        "for so long.",
     )
 
 

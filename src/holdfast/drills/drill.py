@@ -22,6 +22,8 @@ from holdfast.drills.targets import TargetError, resolve
 from holdfast.model.fault import UNDERNEATH, Aim, Blow, Fault, Ground
 from holdfast.wire.http import Door
 
+# The ways in on which nothing may be lost, and the one that counts where there is none of them.
+WRITE_PATHS, CACHE_PATH = ("write order", "sql write"), "cache write"
 # Clients are well when their successes come without a longer pause than this.
 PAUSE_MAX_S = 1.0
 
@@ -35,8 +37,8 @@ class DrillTiming:
     """Seconds: calm before the blow and after healing, and when waiting ends.
 
     ``switch_s``: how much later than the planned healing the dead man's switch undoes a fault. ``stop_s``: the stop
-    condition; when no write at all was acknowledged for so long, the faults are healed at once. ``undo_s``: how long
-    an operation that was cut off may take to end before it is undone.
+    condition; when no order and no SQL write was acknowledged for so long, the faults are healed at once.
+    ``undo_s``: how long an operation that was cut off may take to end before it is undone.
     """
 
     calm_s: float = 6.0
@@ -153,6 +155,7 @@ class _Play:
     lasting: bool = False
     doing: asyncio.Task[Deed] | None = None
     owed: Operation | None = None
+    under_way: asyncio.Event = field(default_factory=asyncio.Event)
 
     def __post_init__(self) -> None:
         self.draw = random.Random(self.seed).choice  # noqa: S311
@@ -226,10 +229,13 @@ class _Play:
         begun_s = self.clock()
         self.owed = self.arena.operations[name]
         try:
-            words = await self.owed.do()
+            words = await self.owed.do(self.under_way.set)
         except Exception as error:
             # It may well fail under a fault: that is an outcome, told in the record.
-            return Deed(f"the {name} failed after {self.clock() - begun_s:.1f} s: {error}", failed=True)
+            told = f"the {name} failed after {self.clock() - begun_s:.1f} s: {error}"
+            return Deed(told, failed=True, begun=self.under_way.is_set())
+        finally:
+            self.under_way.set()
         told = f": {words}" if isinstance(words, str) else ""
         return Deed(f"the {name} took {self.clock() - begun_s:.1f} s{told}")
 
@@ -256,6 +262,9 @@ class _Play:
             self.arena.say(f"what the clients made is still there: {error}")
 
     async def _strike(self, number: int, strike: Strike, fault_s: float, status: Status | None) -> None:
+        if self.scenario.during:
+            await self.under_way.wait()
+            fault_s = self.clock()
         await asyncio.sleep(max(0.0, fault_s + strike.at_s - self.clock()))
         if self.stop.is_set():
             return
@@ -330,9 +339,11 @@ class _Play:
                 return
 
     def _acknowledged_s(self) -> list[float]:
-        """Return when the last acknowledged write of each path was."""
-        paths = (history for path, history in self.loads.operations.items() if path.split()[-1] in ("write", "order"))
-        return [max((each.ended_s for each in history if each.ok), default=0.0) for history in paths]
+        """Return when the last write that must not be lost was acknowledged, on each way in."""
+        known = self.loads.operations
+        # A cache that goes on does not make up for a shop that takes no orders.
+        counted = [path for path in WRITE_PATHS if path in known] or [path for path in known if path == CACHE_PATH]
+        return [max((each.ended_s for each in known[path] if each.ok), default=0.0) for path in counted]
 
     async def _whole(self, healed_s: float) -> float | None:
         """Wait until the cluster is healthy and clients are well again; None when it takes too long."""

@@ -1,6 +1,6 @@
 """From the course of a drill to its record: what was promised, what was measured, what that shows. Pure."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
@@ -11,8 +11,8 @@ from holdfast.drills.check.ledger import check_ledger
 from holdfast.drills.check.register import check_register
 from holdfast.drills.check.values import LedgerHistory
 from holdfast.drills.check.verdict import overall
-from holdfast.drills.drill import Course
-from holdfast.drills.history import Kind
+from holdfast.drills.drill import WRITE_PATHS, Course
+from holdfast.drills.history import History, Kind
 from holdfast.drills.operations import Deed
 from holdfast.drills.record import DrillRecord, Finding, LatencyPoint, Moment, PathNumbers, Promise, Verdict
 from holdfast.drills.scenario import Scenario
@@ -21,8 +21,7 @@ from holdfast.drills.scenario import Scenario
 # is alone refuses writes after 3 s (a lag of 1 in whole seconds, looked at once a second), and half a second for
 # clients and clocks.
 CACHE_BOUND_S = 3.5
-# The way in on which the promised time to recover is measured: the front door, else the router of an application.
-WRITE_PATHS = ("write order", "sql write")
+# The first of these that there is counts for the promised time to recover.
 READ_PATHS = ("read page",)
 H = TypeVar("H")
 
@@ -32,8 +31,11 @@ def record_of(course: Course, design: Design, begun: str, repeat: str) -> DrillR
     paths = course.loads.numbers(course.fault_s if course.struck or course.scenario.during else None)
     findings = all_findings(course)
     safety, reason = safety_of(course, findings)
+    pause_s, promised_s = course.scenario.pause_s, design.spec.promises.rto_s
+    rto_s = min(pause_s or promised_s, promised_s)
     promises = (
-        *times_promised(paths, design.spec.promises.rto_s, course.healed_s if course.scenario.gives_up else None),
+        *times_promised(paths, rto_s, course.healed_s if course.scenario.gives_up else None),
+        *(unfelt(course.loads.operations) if pause_s else ()),
         *gave_up(course, paths),
         losses_promised(paths, safety),
         *alone(course),
@@ -152,6 +154,15 @@ def gave_up(course: Course, paths: Sequence[PathNumbers]) -> tuple[Promise, ...]
     return (Promise("without a quorum writing stops", "before the first fault is undone", told, verdict),)
 
 
+def unfelt(operations: Mapping[str, History]) -> tuple[Promise, ...]:
+    """Count the requests at the front door that got no good answer; one that a customer repeated has failed too."""
+    front = [operations[name] for name in (WRITE_PATHS[0], *READ_PATHS) if name in operations]
+    failed = sum(each.failed_requests for history in front for each in history)
+    made = sum(each.tries for history in front for each in history)
+    verdict = Verdict.BROKEN if failed else Verdict.KEPT if made else Verdict.UNKNOWN
+    return (Promise("no request fails", "0 failed", f"{failed} failed of {made}", verdict),)
+
+
 def losses_promised(paths: Sequence[PathNumbers], safety: Verdict) -> Promise:
     """Count what was acknowledged and is gone, on all ways that promise to lose nothing."""
     counted = [each for each in paths if each.name in WRITE_PATHS and each.lost is not None]
@@ -172,12 +183,14 @@ def alone(course: Course) -> tuple[Promise, ...]:
 def done_meanwhile(scenario: Scenario, deed: Deed) -> tuple[Promise, ...]:
     """Return whether what went on meanwhile came to its end and left nothing behind.
 
-    Under a fault it may fail, that is no promise; alone it must come to its end.
+    Alone it must come to its end. Under a fault it may fail, but only after it had begun: else nothing was tried.
     """
     name, found = scenario.during, []
     if name and not scenario.strikes:
         verdict = Verdict.BROKEN if deed.failed else Verdict.KEPT
         found.append(Promise(f"the {name} comes to its end", "done", deed.text, verdict))
+    elif deed.failed and not deed.begun:
+        found.append(Promise(f"the {name} is under way when the fault strikes", "begun", deed.text, Verdict.UNKNOWN))
     if deed.left:
         found.append(Promise(f"nothing of the {name} is left", "nothing", deed.left, Verdict.BROKEN))
     return tuple(found)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 from holdfast.design.design import Design
 from holdfast.drills.targets import offering
 from holdfast.model.blows import drop_packets
+from holdfast.model.component import Declaration
 from holdfast.model.fault import Aim, Blow, Fault, Ground
 
 _DROP = "counter drop"
@@ -54,19 +55,21 @@ def partial_faults(design: Design) -> tuple[Fault, ...]:
 
 def ports_of(design: Design, kind: str) -> tuple[int, ...]:
     """Return all TCP ports of the members that offer a kind: for their clients, and among themselves."""
-    spec = design.spec
-    declared = (
-        design.components[member.component].declare(spec, spec.host(member.host)) for member in offering(design, kind)
-    )
-    peers = {peer.port for each in declared for peer in each.peers if peer.protocol == "tcp"}
+    peers = {peer.port for each in _declared(design, kind) for peer in each.peers if peer.protocol == "tcp"}
     return tuple(sorted({*_served(design, kind), *peers}))
 
 
 def _served(design: Design, kind: str) -> tuple[int, ...]:
+    offers = (offer for each in _declared(design, kind) for offer in each.offers)
+    return tuple(sorted({offer.port for offer in offers if offer.kind == kind}))
+
+
+def _declared(design: Design, kind: str) -> tuple[Declaration, ...]:
+    """Return what the members that offer a kind declare."""
     spec = design.spec
-    members = offering(design, kind)
-    declared = (design.components[member.component].declare(spec, spec.host(member.host)) for member in members)
-    return tuple(sorted({offer.port for each in declared for offer in each.offers if offer.kind == kind}))
+    return tuple(
+        design.components[member.component].declare(spec, spec.host(member.host)) for member in offering(design, kind)
+    )
 
 
 def _fault(design: Design, name: str, title: str, diagnosis: str, target: str, rules: _Rules) -> Fault:

@@ -15,7 +15,8 @@ class Strike:
     """One fault of a scenario.
 
     ``target``: a word (`targets.resolve`), "" for the fault's own. ``at_s``: seconds after the beginning of the
-    disturbance. ``hold_s``: how long it stays in force, None for the fault's own time.
+    disturbance, or after the operation that goes on meanwhile has begun to change something. ``hold_s``: how long it
+    stays in force, None for the fault's own time.
     """
 
     fault: str
@@ -35,6 +36,8 @@ class Scenario:
     ``gives_up``: nobody may lead while the faults last, so writing must stop, and the promised time counts from the
     healing.
     ``stays``: nobody else may take the lead of the database.
+    ``pause_s``: of a planned deed, the longest pause that clients may feel, where it is shorter than the promised
+    time to recover; and then no request at the front door may fail. 0: as promised for faults.
     """
 
     name: str
@@ -47,3 +50,4 @@ class Scenario:
     fast: bool = False
     gives_up: bool = False
     stays: bool = False
+    pause_s: float = 0.0

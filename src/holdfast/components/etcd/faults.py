@@ -4,13 +4,12 @@ import json
 from collections.abc import Callable
 
 from holdfast.components.etcd.build import CLIENT_PORT, TLS
-from holdfast.components.etcd.watch import curl_options
+from holdfast.components.etcd.watch import TLS_OPTIONS, curl_options
 from holdfast.model.blows import expire_certificate, python, said
 from holdfast.model.component import Context
 from holdfast.model.fault import Aim, Blow, Evidence, Fault, Ground
 from holdfast.model.watch import Output
 
-_TLS = ("--cacert", f"{TLS}/ca.crt", "--cert", f"{TLS}/host.crt", "--key", f"{TLS}/host.key")
 # The alarm itself, raised as a member does whose quota is used up: every member refuses writes until it is disarmed.
 _RAISE = """
 import json, ssl, sys, urllib.request
@@ -91,7 +90,7 @@ def _each(
 
 def _nospace(context: Context) -> Blow:
     url = f"https://{context.host.address}:{CLIENT_PORT}"
-    tool = ("etcdctl", "--endpoints", url, *_TLS, "alarm")
+    tool = ("etcdctl", "--endpoints", url, *TLS_OPTIONS, "alarm")
     shown = Evidence((*tool, "list"), said("NOSPACE", "the alarm NOSPACE is raised: the store refuses writes"))
     return Blow(context.host.name, (python(_RAISE, url, TLS),), ((*tool, "disarm"),), (shown,))
 

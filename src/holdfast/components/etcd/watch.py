@@ -10,6 +10,8 @@ from holdfast.model.member import Member
 from holdfast.model.watch import Output, Probe, Reading, State
 
 _QUOTA_BYTES = 2147483648
+# Both the engine's own tool and curl call them so.
+TLS_OPTIONS = ("--cacert", f"{TLS}/ca.crt", "--cert", f"{TLS}/host.crt", "--key", f"{TLS}/host.key")
 
 
 def probes(context: Context) -> tuple[Probe, ...]:
@@ -30,8 +32,7 @@ def probes(context: Context) -> tuple[Probe, ...]:
 
 def curl_options() -> tuple[str, ...]:
     """Return the options with which a member is asked on its own host."""
-    tls = ("--cacert", f"{TLS}/ca.crt", "--cert", f"{TLS}/host.crt", "--key", f"{TLS}/host.key")
-    return ("-sS", "--max-time", "2", *tls, "-w", "\\n")
+    return ("-sS", "--max-time", "2", *TLS_OPTIONS, "-w", "\\n")
 
 
 def read_etcd(output: Output) -> Reading:

@@ -13,6 +13,7 @@ LEADER_PORT, REPLICA_PORT, CACHE_PORT = 5000, 5001, 5002
 UNIT = "haproxy.service"
 CONFIG = "/etc/haproxy/haproxy.cfg"
 TLS = "/etc/haproxy/tls"
+WAITING_ROOM = "/etc/haproxy/waiting-room.lua"
 STATISTICS = "/run/haproxy/statistics.sock"
 
 
@@ -59,6 +60,7 @@ def build(context: Context) -> tuple[Part, ...]:
         Directory(TLS, mode=0o700),
         _tls_file("ca.crt", value("pki/ca.crt")),
         _tls_file("host.pem", _certificate_and_key(context.host.name), secret=True),
+        File(WAITING_ROOM, render(__package__, "waiting-room.lua.j2"), unit=UNIT, effect=Effect.RELOAD),
         File(CONFIG, _configuration(context), mode=0o600, unit=UNIT, effect=Effect.RELOAD, sensitive=True),
         File(
             f"/etc/systemd/system/{UNIT}.d/holdfast.conf",
@@ -85,12 +87,14 @@ def _configuration(context: Context) -> str:
         __package__,
         "haproxy.cfg.j2",
         tls=TLS,
+        waiting_room=WAITING_ROOM,
         statistics=STATISTICS,
         leader_port=LEADER_PORT,
         replica_port=REPLICA_PORT,
         cache_port=CACHE_PORT,
         sql=_servers(sql),
         sql_terms=_terms(sql),
+        sql_writable=_quoted(_terms(sql).get("writable", "")),
         cache=_servers(cache),
         cache_checks=[_exchange(*each) for each in json.loads(_terms(cache).get("checks", "[]"))],
     )

@@ -14,6 +14,7 @@ UNIT = "nginx.service"
 CONFIG = "/etc/nginx/nginx.conf"
 CERTIFICATE, KEY = "/etc/nginx/tls/edge.crt", "/etc/nginx/tls/edge.key"
 DRAIN = "/usr/local/lib/holdfast/edge-drain"
+RELOAD = "/usr/local/lib/holdfast/edge-reload"
 LUA = "/etc/nginx/holdfast"
 # What decides who is in use and how many requests each server gets: a service of its own.
 WATCH_UNIT, WATCH_FACTS = "edge-watch.service", "/etc/holdfast/edge.json"
@@ -23,6 +24,8 @@ MODULES = ("__init__", "__main__", "asking", "echoes", "edge", "law", "server", 
 RUN = "/run/holdfast-edge"
 # Marks: a file named like a host says that nothing new goes there.
 DRAINED = f"{RUN}/drained"
+# Also a mark: a reload is about to come.
+CLOSING = f"{RUN}/closing"
 # A name of our own on the public port: it proves that port, and takes no path from the application.
 LOCAL_NAME = "edge.holdfast.internal"
 HTTPS_PORT, HTTP_PORT = 443, 80
@@ -38,7 +41,7 @@ def place(spec: Spec) -> tuple[str, ...]:
 def declare(_spec: Spec, _host: Host) -> Declaration:
     """Open to everybody on 443 and 80; uses the application on every host that runs it."""
     # What proves from its own host that the public port works, and the unit that must outlive its users.
-    terms = {"live_name": LOCAL_NAME, "live_path": "/live", "unit": UNIT}
+    terms = {"live_name": LOCAL_NAME, "live_path": "/live", "live_port": str(HTTP_PORT), "unit": UNIT}
     offers = (Offer("entry", HTTPS_PORT, terms, public=True), Offer("entry", HTTP_PORT, terms, public=True))
     # Without an application nginx is still a sound server: it answers 502 until the first is there.
     return Declaration(offers, (Need("http", first=False, extra_ports=("load_port",)),))
@@ -62,9 +65,10 @@ def build(context: Context) -> tuple[Part, ...]:
         ),
         _reloading(CONFIG, render(__package__, "nginx.conf.j2", **_values(context, options))),
         File(DRAIN, render(__package__, "drain.sh.j2", drained=DRAINED), mode=0o755),
+        File(RELOAD, render(__package__, "reload.sh.j2", closing=CLOSING), mode=0o755),
         File(
             f"/etc/systemd/system/{UNIT}.d/holdfast.conf",
-            render(__package__, "nginx.service.j2"),
+            render(__package__, "nginx.service.j2", reload=RELOAD),
             unit=UNIT,
             effect=Effect.RESTART,
         ),
@@ -138,6 +142,7 @@ def _values(context: Context, options: NginxOptions) -> dict[str, object]:
         "servers": {tie.host.name: tie for tie in context.tied("http")},
         "lua": LUA,
         "status_port": STATUS_PORT,
+        "closing": CLOSING,
         "local_name": LOCAL_NAME,
         "certificate": CERTIFICATE,
         "key": KEY,

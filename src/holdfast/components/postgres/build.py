@@ -1,6 +1,7 @@
 """What a database member offers and needs, and the files, units and steps that make it."""
 
 import json
+from base64 import b64encode
 from collections.abc import Mapping
 from typing import Any
 
@@ -34,6 +35,7 @@ def declare(spec: Spec, _host: Host) -> Declaration:
         "secret": "database/app",
         "check_port": str(API_PORT),
         "leader_check": "/primary",
+        "writable": '"role": "primary"',
         "replica_check": "/replica",
         **_for_watchers(spec),
     }
@@ -139,11 +141,25 @@ def _tls_file(name: str, content: str, mode: int = 0o644) -> File:
 
 def _scripts(context: Context) -> tuple[Part, ...]:
     names = ("start.py", "member.py", "roles.py", "check.sh", "login.sh", "rewind.sh", "promoted.sh")
-    return tuple(
+    plain = tuple(
         _file(
             f"{LIBRARY}/postgres-{name.split('.')[0]}", f"{name}.j2", mode=0o755, bin=_bin(context), evidence=EVIDENCE
         )
         for name in names
+    )
+    return (*plain, _leads(context))
+
+
+def _leads(context: Context) -> File:
+    """Return what Patroni asks before it promotes; the dcs's JSON has keys and values in base64."""
+    return _file(
+        f"{LIBRARY}/postgres-leads",
+        "leads.sh.j2",
+        mode=0o755,
+        dcs=_dcs(context),
+        gateway=_dcs_terms(context)["gateway"],
+        leader_key=b64encode(f"{NAMESPACE}{context.spec.name}/leader".encode()).decode(),
+        own_name=b64encode(context.host.name.encode()).decode(),
     )
 
 
@@ -184,6 +200,7 @@ def _patroni(context: Context, shared: dict[str, Any]) -> str:
         bin=_bin(context),
         rewind=f"{LIBRARY}/postgres-rewind",
         promoted=f"{LIBRARY}/postgres-promoted",
+        leads=f"{LIBRARY}/postgres-leads",
         data=data_folder(context),
         protocol=_dcs_terms(context)["protocol"],
         dcs=_dcs(context),
@@ -259,4 +276,4 @@ def handover(context: Context, to_host: str) -> Handover:
     """Switch over to a host ("": the best replica) and wait until it leads and this member follows it."""
     url = f"https://{context.host.address}:{API_PORT}"
     target = (to_host,) if to_host else ()
-    return Handover((f"{LIBRARY}/postgres-member", url, "switchover", *target), timeout_s=90.0)
+    return Handover((f"{LIBRARY}/postgres-member", url, "switchover", data_folder(context), *target), timeout_s=180.0)

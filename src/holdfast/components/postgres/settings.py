@@ -27,7 +27,8 @@ _PARAMETERS: Mapping[str, str] = {
     "tcp_user_timeout": "10s",
     "client_connection_check_interval": "5s",
     # Replication: a dead link is noticed in 5 s instead of 60, and a replica asks again after 0.5 s instead of 5,
-    # because commits wait for the replica that follows a new leader.
+    # because commits wait for the replica that follows a new leader. (Not sooner: a switchover to a wanted host hangs
+    # up on the other replicas, and they must not be back before the leader stops.)
     "wal_level": "replica",
     "hot_standby": "on",
     "wal_sender_timeout": "5s",

@@ -8,8 +8,9 @@ import threading
 from pathlib import Path
 from types import FrameType
 
+from .fencing import load_rules, removal
 from .hangs import guard_greetings, guard_logins
-from .seclusion import Seclusion, load, removal, seclude
+from .seclusion import TABLE, Seclusion, seclude
 from .senses import Senses, beat, question, question_database
 from .store import Store, follow, read_anew, tls
 from .upkeep import Local, guard_process, keep_store_leader_away
@@ -26,7 +27,7 @@ def main(path: str, verb: str = "run") -> None:
     seclusion = Seclusion(settings, signs, local, local.say)
     watcher = Watcher(settings, store, signs, local, seclusion)
     watcher.restore()
-    load(removal())
+    load_rules(removal(TABLE))
     if verb == "restore":
         return
 

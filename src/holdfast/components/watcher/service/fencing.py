@@ -61,15 +61,14 @@ def save(fence: Fence, since: float) -> None:
 
 def raise_up(address: str, database: Json) -> None:
     """Load the rules, in one transaction. Raises FenceError."""
-    _nft(rules(address, int(database["port"]), int(database["api_port"])))
+    load_rules(rules(address, int(database["port"]), int(database["api_port"])))
 
 
 def rules(address: str, port: int, api_port: int) -> str:
     """Return the rules as nft reads them."""
     owner = 'comment "holdfast-watch: an old leader gets no acknowledgement from here"'
     return (
-        f"add table inet {TABLE}\ndelete table inet {TABLE}\n"
-        f"table inet {TABLE} {{\n"
+        f"{removal(TABLE)}table inet {TABLE} {{\n"
         f" chain output {{ type filter hook output priority -10; policy accept;\n"
         # A reset ends what is open at once, and refuses what is new at once.
         f"  ip daddr {address} tcp dport {{ {port}, {api_port} }} counter reject with tcp reset {owner}\n }}\n"
@@ -88,11 +87,17 @@ def stands(address: str) -> bool:
 
 def take_down() -> None:
     """Remove the rules, then what is written down. Raises FenceError."""
-    _nft(f"add table inet {TABLE}\ndelete table inet {TABLE}\n")
+    load_rules(removal(TABLE))
     FILE.unlink(missing_ok=True)
 
 
-def _nft(text: str) -> None:
+def removal(table: str) -> str:
+    """Return what removes a table of ours, whether it is there or not."""
+    return f"add table inet {table}\ndelete table inet {table}\n"
+
+
+def load_rules(text: str) -> None:
+    """Load rules into the kernel in one transaction. Raises FenceError and SubprocessError."""
     done = subprocess.run([NFT, "-f", "-"], input=text, capture_output=True, text=True, timeout=5, check=False)
     if done.returncode:
         raise FenceError(done.stderr.strip() or f"nft ended with {done.returncode}")

@@ -6,13 +6,12 @@ on, they go on. Only the database's port is closed; its manager is on the same h
 """
 
 import http.client
-import subprocess
 import time
 from pathlib import Path
 from typing import Any
 
 from .ending import end
-from .fencing import NFT, titled
+from .fencing import load_rules, removal, titled
 from .senses import Senses
 from .upkeep import Local, Say
 
@@ -78,13 +77,13 @@ class Seclusion:
             self._begin(now)
 
     def _begin(self, now: float) -> None:
-        load(rules(int(self.settings["database"]["port"])))
+        load_rules(rules(int(self.settings["database"]["port"])))
         self.since, self.signs.alone, self.stops = now, True, self.signs.stops
         self.times += 1
         self.say("no majority of the hosts and no dcs is reached from here: another may lead, clients must wait")
 
     def _end(self, why: str) -> None:
-        load(removal())
+        load_rules(removal(TABLE))
         self.since, self.signs.alone = 0.0, False
         self.say(why)
 
@@ -108,19 +107,10 @@ def rules(port: int) -> str:
     """Return the rules as nft reads them."""
     owner = 'comment "holdfast-watch: this leader may have been deposed"'
     return (
-        f"{removal()}table inet {TABLE} {{\n chain input {{ type filter hook input priority -10; policy accept;\n"
+        f"{removal(TABLE)}table inet {TABLE} {{\n"
+        f" chain input {{ type filter hook input priority -10; policy accept;\n"
         f"  tcp dport {port} counter drop {owner}\n }}\n}}\n"
     )
-
-
-def removal() -> str:
-    """Return what removes the rules, whether they are there or not."""
-    return f"add table inet {TABLE}\ndelete table inet {TABLE}\n"
-
-
-def load(text: str) -> None:
-    """Load rules in one transaction. Raises OSError and SubprocessError; the service then ends and starts anew."""
-    subprocess.run([NFT, "-f", "-"], input=text, capture_output=True, text=True, timeout=5, check=True)
 
 
 def seclude(own: Seclusion) -> None:

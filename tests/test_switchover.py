@@ -1,0 +1,125 @@
+"""How the leader of the database gives its role away: when its replicas may elect, and how it is stopped."""
+
+import signal
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sqlkit import script
+
+
+def cluster_of(**standbys: dict[str, Any]) -> dict[str, Any]:
+    """What Patroni answers when a leads; every standby streams and is a voter if nothing else is said."""
+    well = {"role": "quorum_standby", "state": "streaming", "lag": 0}
+    others = [well | {"name": name} | said for name, said in standbys.items()]
+    return {"members": [{"name": "a", "role": "leader", "state": "running"}, *others]}
+
+
+QUORUM = {"synchronous_mode": "quorum", "primary_start_timeout": 0}
+
+
+@pytest.mark.parametrize(
+    ("cluster", "config", "candidate", "words"),
+    [
+        (cluster_of(b={}, c={}), QUORUM, None, ""),
+        (cluster_of(b={}), QUORUM, "b", ""),
+        (cluster_of(b={}, c={"role": "replica"}), QUORUM, None, ""),
+        (cluster_of(b={"role": "replica"}), QUORUM | {"synchronous_mode": False}, None, ""),
+        (cluster_of(b={}, c={}) | {"pause": True}, QUORUM, None, "paused"),
+        (cluster_of(b={}, c={}), QUORUM | {"primary_start_timeout": 300}, None, "started again"),
+        (cluster_of(b={}, c={"state": "running"}), QUORUM, None, "not all replicas"),
+        (cluster_of(b={"role": "replica"}), QUORUM, None, "not all replicas"),
+        (cluster_of(), QUORUM, None, "not all replicas"),
+        (cluster_of(b={}, c={"lag": 2**30}), QUORUM, None, "far behind"),
+        (cluster_of(b={}, c={"lag": "unknown"}), QUORUM, None, "far behind"),
+        (cluster_of(b={}, c={}), QUORUM, "b", ""),
+        (cluster_of(b={}, c={"role": "replica"}), QUORUM, "c", "c has no vote"),
+    ],
+)
+def test_replicas_elect_only_when_each_has_all(
+    cluster: dict[str, Any], config: dict[str, Any], candidate: str | None, words: str
+) -> None:
+    why = script("postgres", "member")["why_not_elect"](cluster, config, "a", candidate)
+    assert words in why
+    assert bool(why) is bool(words)
+
+
+def test_a_leader_is_stopped_by_its_own_number_only(tmp_path: Path) -> None:
+    stop = script("postgres", "member")["stop"]
+    file = tmp_path / "postmaster.pid"
+    with subprocess.Popen(("sleep", "60"), cwd=tmp_path) as postmaster, subprocess.Popen(("sleep", "60")) as other:
+        file.write_text(f"{other.pid}\n{tmp_path}\n")
+        with pytest.raises(SystemExit, match="is no postmaster of"):
+            stop(str(tmp_path))
+        assert other.poll() is None
+        other.kill()
+        file.write_text(f"{postmaster.pid}\n{tmp_path}\n")
+        assert stop(str(tmp_path)) < 5
+        assert postmaster.wait(5) == -signal.SIGINT
+    # It is gone, with or without its file.
+    assert stop(str(tmp_path)) < 5
+    file.unlink()
+    assert stop(str(tmp_path)) < 5
+
+
+class Patroni:
+    """Patroni's API where a leads, b and c vote, and `heir` leads from the second PATCH (or the POST) on."""
+
+    def __init__(self, heir: str, **cluster: Any) -> None:
+        self.heir, self.extra = heir, cluster
+        self.deeds: list[str] = []
+
+    def ask(self, path: str, method: str = "GET", body: Any = None, timeout: float = 5) -> Any:
+        if method != "GET":
+            self.deeds.append(f"{method} {path}")
+        answers = {"/patroni": {"patroni": {"name": "a"}}, "/config": QUORUM, "/cluster": self.cluster()}
+        return answers.get(path)
+
+    def try_to_ask(self, path: str) -> Any:
+        return self.ask(path)
+
+    def cluster(self) -> dict[str, Any]:
+        found = cluster_of(b={}, c={}) | self.extra
+        if "POST /switchover" in self.deeds or self.deeds.count("PATCH /config") == 2:
+            a = {"name": "a", "role": "replica", "state": "streaming"}
+            found["members"] = [a, {"name": self.heir, "role": "leader", "state": "running"}]
+        return found
+
+
+def switch(patroni: Patroni, candidate: str | None = None) -> list[str]:
+    """Run the script's switchover with a database made of words; return what it did, in order."""
+    main = script("postgres", "member")["switchover"]
+
+    def sql(text: str, **values: str) -> None:
+        patroni.deeds.append("checkpoint" if "CHECKPOINT" in text else f"hang up on all but {values['heir']}")
+
+    def stop(data: str) -> float:
+        patroni.deeds.append(f"stop {data}")
+        return 0.1
+
+    main.__globals__.update(sql=sql, stop=stop, LOOK_S=0.0)
+    main(patroni, "/data", candidate)
+    return patroni.deeds
+
+
+def test_the_leader_is_stopped_between_two_looks_of_its_manager() -> None:
+    assert switch(Patroni("b")) == ["checkpoint", "PATCH /config", "stop /data", "PATCH /config"]
+
+
+def test_a_wanted_heir_alone_gets_the_last_of_the_log() -> None:
+    deeds = ["checkpoint", "PATCH /config", "hang up on all but c", "stop /data", "PATCH /config"]
+    assert switch(Patroni("c"), "c") == deeds
+    with pytest.raises(SystemExit, match="b was elected, not c"):
+        switch(Patroni("b"), "c")
+
+
+def test_nobody_is_stopped_while_nobody_may_be_elected() -> None:
+    assert switch(Patroni("b", pause=True)) == ["checkpoint", "POST /switchover"]
+
+
+def test_a_member_that_does_not_lead_changes_nothing() -> None:
+    patroni = Patroni("b")
+    patroni.deeds.append("POST /switchover")
+    assert switch(patroni) == ["POST /switchover"]
