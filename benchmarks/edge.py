@@ -26,7 +26,9 @@ from holdfast.lab.lab import lab_obstacle
 
 MACHINES = 3
 PATIENCE_S = 20.0
-OFF_AT, ON_AT = 0.3, 0.6
+OFF_AT, ON_AT = 0.3, 0.5
+# Its part of all requests after its return is counted in pieces of this length, and for so many of them.
+SHARE_S, SHARES = 3, 6
 LIMIT_ADDED_S = 0.5
 ACCESS_LOG = "/var/log/nginx/access.log"
 # After the cut so much is counted as its consequence.
@@ -166,10 +168,11 @@ def logged(argv: Sequence[str]) -> list[tuple[float, str]]:
 
 
 def shares(log: Sequence[tuple[float, str]], address: str, back: float) -> list[float]:
-    """Return which part of all requests a server had in each 3 s since its return, for 18 s."""
+    """Return which part of all requests a server had in each 3 s since its return, the last whole one included."""
+    until_s = max((at for at, _ in log), default=back) - back
     found = []
-    for start_s in range(0, 18, 3):
-        asked = [server for at, server in log if start_s <= at - back < start_s + 3]
+    for start_s in range(0, min(SHARES, int(until_s // SHARE_S)) * SHARE_S, SHARE_S):
+        asked = [server for at, server in log if start_s <= at - back < start_s + SHARE_S]
         found.append(round(sum(server.startswith(f"{address}:") for server in asked) / max(1, len(asked)), 2))
     return found
 

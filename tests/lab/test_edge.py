@@ -10,7 +10,8 @@ from lab.figures import Measured
 
 pytestmark = pytest.mark.lab
 
-REQUESTS, PER_S = 4000, 100.0
+# A minute: half of it is left after the power is back, and the host needs a part of that to start.
+REQUESTS, PER_S = 6000, 100.0
 OUT_WITHIN_S = 1.0
 
 
@@ -23,6 +24,7 @@ def test_no_reader_notices_the_death_of_an_application_host(cluster: LabCluster,
     assert found["added_s"] < LIMIT_ADDED_S
     assert found["out_after_s"] is not None
     assert found["out_after_s"] < OUT_WITHIN_S
-    first, *_, last = found["share_after_return"]
-    measured("share of the returned host at first, and later", f"{first} {last}")
-    assert first < last, "it starts slowly"
+    shares = found["share_after_return"]
+    measured("share of the returned host, each 3 s", " ".join(map(str, shares)))
+    assert len(shares) >= 2, "it was not back in time"
+    assert shares[0] < shares[-1], "it starts slowly"

@@ -6,6 +6,8 @@ import struct
 
 _ECHO, _ANSWER = 8, 0
 _HEAD = struct.Struct("!BBHHH")
+# From linux/icmp.h: a set of the kinds of packets that a raw socket does not want.
+_SOL_RAW, _ICMP_FILTER = 255, 1
 
 
 class Echoes:
@@ -15,6 +17,8 @@ class Echoes:
         self.mark = os.getpid() & 0xFFFF
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)
         self.socket.setblocking(False)
+        # Not the questions of other hosts: the kernel answers them, and hearing them would cost as much as the answers.
+        self.socket.setsockopt(_SOL_RAW, _ICMP_FILTER, struct.pack("=I", 0xFFFFFFFF ^ 1 << _ANSWER))
 
     def ask(self, address: str, number: int) -> None:
         """Send one echo; what cannot be sent will be missed like a lost one."""

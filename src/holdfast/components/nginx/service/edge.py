@@ -23,6 +23,7 @@ class Edge:
 
     def __init__(self, settings: Json, echoes: Echoes, say: Callable[[str], None]) -> None:
         self.servers = [Server(name, **each) for name, each in sorted(settings["servers"].items())]
+        self.pulses = {server.address: server.pulse for server in self.servers}
         self.status_port = int(settings["status_port"])
         self.run, self.drained = Path(settings["run"]), Path(settings["drained"])
         self.echoes, self.say = echoes, say
@@ -41,19 +42,21 @@ class Edge:
     # Standing
 
     async def beat(self) -> None:
-        """Hear echoes, judge, ask again, 25 times a second."""
-        last = time.monotonic()
+        """Hear echoes, judge, ask again; faster while an answer is missing."""
+        last, pause_s = time.monotonic(), standing.BEAT_S
         while True:
             now = time.monotonic()
-            if now - last - standing.BEAT_S > standing.LATE_S:
+            if now - last - pause_s > standing.LATE_S:
                 self.forgive(now - last)
             last = now
             self.hear(now)
             self.settle(now)
+            doubt = any(server.in_doubt(now) for server in self.servers)
+            pause_s = standing.DOUBT_BEAT_S if doubt else standing.BEAT_S
             for server in self.servers:
                 server.pulse.sent += 1
                 self.echoes.ask(server.address, server.pulse.sent)
-            await asyncio.sleep(max(0.0, last + standing.BEAT_S - time.monotonic()))
+            await asyncio.sleep(max(0.0, last + pause_s - time.monotonic()))
 
     def forgive(self, gap_s: float) -> None:
         """This program was stopped: the silence of that time is its own."""
@@ -63,9 +66,8 @@ class Edge:
 
     def hear(self, now: float) -> None:
         """Take in the answers that have come."""
-        known = {server.address: server.pulse for server in self.servers}
         for address, low in self.echoes.answers():
-            if pulse := known.get(address):
+            if pulse := self.pulses.get(address):
                 pulse.heard(whole(low, pulse.sent), now)
 
     def settle(self, now: float) -> None:
@@ -113,12 +115,14 @@ class Edge:
         task.add_done_callback(self.tasks.discard)
 
     async def check(self, server: Server) -> None:
-        """Ask the health path at an even pace, whether the last answer is there or not."""
+        """Ask the health path at an even pace, whether the last answer is there or not; sooner when it is not."""
         while True:
             if server.asked < CHECKS_MAX:
                 server.asked += 1
                 self.spawn(self.check_once(server))
-            await asyncio.sleep(standing.CHECK_S)
+            await asyncio.sleep(standing.DOUBT_CHECK_S)
+            if not server.asked and not server.health.doubtful:
+                await asyncio.sleep(standing.CHECK_S - standing.DOUBT_CHECK_S)
 
     async def check_once(self, server: Server) -> None:
         """Ask once and note the answer."""

@@ -3,7 +3,8 @@
 import math
 from dataclasses import dataclass
 
-BEAT_S = 0.04
+# Time between two echoes, and while the last one is missing: few when all is well, and many when it matters.
+BEAT_S, DOUBT_BEAT_S = 0.1, 0.03
 # So many echoes missing in a row are a dead host, when next to none are lost: a quarter of a second.
 PATIENCE_MIN, PATIENCE_MAX = 6, 40
 # With loss, as many as would be lost in a row by chance once in ten million.
@@ -11,9 +12,12 @@ CHANCE = 1e-7
 LOSS_PART = 0.01
 # A loop that comes so late was stopped itself, and knows nothing about others.
 LATE_S = 0.15
+# Sums of floats are not exact, and a whole beat more for a billionth of a second would be a pity.
+SLACK_S = 0.001
 
-CHECK_S = 0.25
-# No good answer for this long, though it was asked four times a second: it hangs.
+# Time between two questions, and while an answer is missing or was bad.
+CHECK_S, DOUBT_CHECK_S = 0.4, 0.2
+# No good answer for this long, though it was asked three times in it: it hangs.
 MUTE_S = 0.9
 BAD_MAX = 2
 GOOD_MIN = 2
@@ -26,6 +30,11 @@ def patience(loss: float) -> int:
     if loss >= 1.0:
         return PATIENCE_MAX
     return min(PATIENCE_MAX, max(PATIENCE_MIN, math.ceil(math.log(CHANCE) / math.log(loss) - 1e-9)))
+
+
+def silence_s(missing: int) -> float:
+    """Return how long so many echoes take: the first is missed at a calm beat, the others follow faster."""
+    return BEAT_S + (missing - 1) * DOUBT_BEAT_S
 
 
 @dataclass(slots=True)
@@ -52,9 +61,13 @@ class Pulse:
         if self.heard_at is not None:
             self.heard_at += gap_s
 
+    def missed(self, now: float) -> bool:
+        """Say whether the last echo is missing and it is not yet known what that means: ask faster."""
+        return self.heard_at is not None and self.sent > self.answered and not self.gone(now)
+
     def doubtful(self, now: float) -> bool:
-        """Say whether the host has been silent for half of that time: nothing is to be built on it."""
-        return self.heard_at is not None and now - self.heard_at >= patience(self.loss) * BEAT_S / 2
+        """Say whether the host has been silent for half of the time of a dead one: nothing is to be built on it."""
+        return self.heard_at is not None and now - self.heard_at >= silence_s(patience(self.loss)) / 2
 
     def gone(self, now: float) -> bool:
         """Say whether the host has been silent too long, in time and in echoes."""
@@ -62,7 +75,7 @@ class Pulse:
         return (
             self.heard_at is not None
             and self.sent - self.answered >= enough
-            and now - self.heard_at >= enough * BEAT_S
+            and now - self.heard_at >= silence_s(enough) - SLACK_S
         )
 
 
@@ -85,6 +98,11 @@ class Health:
         self.good, self.bad, self.good_at = self.good + 1, 0, now
         if self.why and self.good >= GOOD_MIN:
             self.why = ""
+
+    @property
+    def doubtful(self) -> bool:
+        """Say whether the last answer was a bad one of a server in use: the next one decides."""
+        return self.bad > 0 and not self.why
 
     def looked(self, now: float) -> None:
         """Note that time passes without a good answer."""

@@ -1,0 +1,48 @@
+"""What the benchmark of the edge makes of a log, and what a host tells of its load over a socket."""
+
+import json
+import socket
+import threading
+
+import pytest
+from benchmarks.edge import shares
+
+from holdfast.components.app.service import load
+
+
+def log(until_s: float, back: float = 1000.0) -> list[tuple[float, str]]:
+    """Ten answers a second; a server that came back has every third one after its first 3 s."""
+    moments = [back + tenths / 10 for tenths in range(-50, int(until_s * 10) + 1)]
+    return [(at, "b:80" if at >= back + 3 and round(at * 10) % 3 == 0 else "a:80") for at in moments]
+
+
+@pytest.mark.parametrize(("until_s", "pieces"), [(2.0, 0), (3.0, 1), (8.9, 2), (9.0, 3), (40.0, 6)])
+def test_a_piece_that_the_end_cuts_off_is_no_share(until_s: float, pieces: int) -> None:
+    found = shares(log(until_s), "b", 1000.0)
+    assert len(found) == pieces
+    assert found[:1] == [0.0][:pieces]
+    assert all(0.3 <= share <= 0.37 for share in found[1:])
+
+
+def test_without_answers_there_are_no_shares() -> None:
+    assert shares([], "b", 1000.0) == []
+
+
+def asked(door: socket.socket, question: bytes) -> bytes:
+    with socket.create_connection(door.getsockname(), 5) as client:
+        client.sendall(question)
+        answer = b""
+        while piece := client.recv(4096):
+            answer += piece
+        return answer
+
+
+def test_a_host_tells_its_load_also_when_somebody_says_nothing() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as door:
+        looks = load.Looks()
+        threading.Thread(target=load.serve, args=(door, looks), daemon=True).start()
+        with socket.create_connection(door.getsockname(), 5):
+            head, _, body = asked(door, b"GET / HTTP/1.0\r\n\r\n").partition(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.0 200 OK")
+        assert json.loads(body)["queue_looks"] >= 1
+        assert f"Content-Length: {len(body)}".encode() in head
