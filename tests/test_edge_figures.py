@@ -2,7 +2,10 @@
 
 import json
 import socket
-import threading
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
 
 import pytest
 from benchmarks.edge import shares
@@ -28,21 +31,39 @@ def test_without_answers_there_are_no_shares() -> None:
     assert shares([], "b", 1000.0) == []
 
 
-def asked(door: socket.socket, question: bytes) -> bytes:
-    with socket.create_connection(door.getsockname(), 5) as client:
-        client.sendall(question)
+def asked(port: int) -> bytes:
+    with socket.create_connection(("127.0.0.1", port), 5) as client:
+        client.sendall(b"GET / HTTP/1.0\r\n\r\n")
         answer = b""
         while piece := client.recv(4096):
             answer += piece
         return answer
 
 
-def test_a_host_tells_its_load_also_when_somebody_says_nothing() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as door:
-        looks = load.Looks()
-        threading.Thread(target=load.serve, args=(door, looks), daemon=True).start()
-        with socket.create_connection(door.getsockname(), 5):
-            head, _, body = asked(door, b"GET / HTTP/1.0\r\n\r\n").partition(b"\r\n\r\n")
-        assert head.startswith(b"HTTP/1.0 200 OK")
-        assert json.loads(body)["queue_looks"] >= 1
-        assert f"Content-Length: {len(body)}".encode() in head
+@pytest.fixture
+def port() -> Iterator[int]:
+    """Where a program for servers tells the load of this computer."""
+    with socket.create_server(("127.0.0.1", 0)) as unused:
+        number: int = unused.getsockname()[1]
+    with subprocess.Popen((sys.executable, load.__file__, "127.0.0.1", str(number))) as program:
+        try:
+            yield number
+        finally:
+            program.terminate()
+
+
+def test_a_host_tells_its_load_also_when_somebody_says_nothing(port: int) -> None:
+    began = time.monotonic()
+    while True:
+        try:
+            silent = socket.create_connection(("127.0.0.1", port), 5)
+            break
+        except ConnectionRefusedError:
+            assert time.monotonic() - began < 10, "it never came up"
+            time.sleep(0.05)
+    with silent:
+        head, _, body = asked(port).partition(b"\r\n\r\n")
+        told, more = json.loads(body), json.loads(asked(port).partition(b"\r\n\r\n")[2])
+    assert head.startswith(b"HTTP/1.0 200 OK")
+    assert f"Content-Length: {len(body)}".encode() in head
+    assert more["queue_looks"] >= told["queue_looks"] >= 1

@@ -17,7 +17,7 @@ class Echoes:
         self.mark = os.getpid() & 0xFFFF
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)
         self.socket.setblocking(False)
-        # Not the questions of other hosts: the kernel answers them, and hearing them would cost as much as the answers.
+        # Not the questions of other hosts: the kernel answers them, and to hear them costs as much as the answers.
         self.socket.setsockopt(_SOL_RAW, _ICMP_FILTER, struct.pack("=I", 0xFFFFFFFF ^ 1 << _ANSWER))
 
     def ask(self, address: str, number: int) -> None:
