@@ -2,7 +2,9 @@
 
 import asyncio
 import json
+import os
 import socket
+import struct
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -12,6 +14,7 @@ import pytest
 
 from holdfast.components.nginx.service.asking import get_json
 from holdfast.components.nginx.service.edge import Edge
+from holdfast.components.nginx.service.endings import _said_no, connections, end, messages, packed
 from holdfast.components.nginx.service.server import Server
 from holdfast.components.nginx.service.standing import BEAT_S
 
@@ -122,12 +125,58 @@ def test_a_load_that_comes_in_pieces_is_read_whole() -> None:
     asyncio.run(story())
 
 
+def diagnosis() -> socket.socket:
+    kernel = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 4)
+    kernel.settimeout(5)
+    return kernel
+
+
+def test_the_kernel_tells_the_connections_to_one_server() -> None:
+    with socket.create_server(("127.0.0.7", 0)) as door, diagnosis() as kernel:
+        address, port = door.getsockname()
+        clients = [socket.create_connection((address, port)) for _ in range(3)]
+        assert len(connections(kernel, address, port)) == 3
+        assert connections(kernel, "127.0.0.8", port) == []
+        for client in clients:
+            client.close()
+
+
+def test_what_the_kernel_refuses_is_an_error() -> None:
+    with diagnosis() as kernel:
+        kernel.sendto(packed(99, 1 | 4, bytes(48)), (0, 0))
+        with pytest.raises(OSError, match="Invalid argument"):
+            list(map(_said_no, (body for _, body in messages(kernel.recv(4096)))))
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may end connections")
+def test_connections_to_a_dead_server_end_and_no_others() -> None:
+    with socket.create_server(("127.0.0.7", 0)) as door, socket.create_server(("127.0.0.8", 0)) as other:
+        clients = [socket.create_connection(door.getsockname()) for _ in range(2)]
+        spared = socket.create_connection(other.getsockname())
+        answer = other.accept()[0]
+        assert end(*door.getsockname()) == 2
+        for client in clients:
+            with client, pytest.raises(ConnectionAbortedError):
+                client.recv(1)
+        with spared, answer:
+            answer.sendall(b"x")
+            assert spared.recv(1) == b"x"
+
+
+def test_what_the_kernel_sends_is_taken_apart() -> None:
+    head = struct.Struct("=IHHII")
+    data = head.pack(18, 20, 0, 0, 0) + b"ab" + bytes(2) + head.pack(16, 3, 0, 0, 0)
+    assert list(messages(data)) == [(20, b"ab"), (3, b"")]
+    assert list(messages(bytes(40))) == [], "a size of nothing would never end"
+    assert list(messages(b"short")) == []
+
+
 class Letting(Edge):
     """Notes whose connections would be ended."""
 
     ended: list[str]
 
-    async def let_go(self, server: Server) -> None:
+    def let_go(self, server: Server) -> None:
         self.ended.append(server.name)
 
 

@@ -20,7 +20,7 @@ LUA = "/etc/nginx/holdfast"
 WATCH_UNIT, WATCH_FACTS = "edge-watch.service", "/etc/holdfast/edge.json"
 # The name of the Python package as it is on the servers; its own folder holds nothing else.
 PACKAGE, LIBRARY = "edge_watch", "/usr/local/lib/holdfast/edge"
-MODULES = ("__init__", "__main__", "asking", "echoes", "edge", "law", "server", "standing", "views")
+MODULES = ("__init__", "__main__", "asking", "echoes", "edge", "endings", "law", "server", "standing", "views")
 RUN = "/run/holdfast-edge"
 # Marks: a file named like a host says that nothing new goes there.
 DRAINED = f"{RUN}/drained"
@@ -54,6 +54,7 @@ def build(context: Context) -> tuple[Part, ...]:
         Package("nginx"),
         # Weights without a reload need a program in the front door itself; README.md says why this one.
         Package("libnginx-mod-http-lua"),
+        # For draining, which waits for the connections to a server to end.
         Package("iproute2"),
         Package("python3"),
         Package("logrotate"),

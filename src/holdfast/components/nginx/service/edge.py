@@ -9,6 +9,7 @@ from pathlib import Path
 from . import law, standing
 from .asking import get, get_json
 from .echoes import Echoes, whole
+from .endings import end
 from .law import Weight
 from .server import Json, Server
 from .views import metrics, weights
@@ -92,21 +93,18 @@ class Edge:
         self.say(f"{server.name} is out of use: {out}")
         # When everybody is silent it is rather this host that is alone; then nobody could take over anyway.
         if server.pulse.gone(now) and any(self.firm(each, now) for each in self.servers if each is not server):
-            self.spawn(self.let_go(server))
+            self.let_go(server)
 
     def firm(self, server: Server, now: float) -> bool:
         """Say whether a server could take over."""
         return not server.out and not server.pulse.doubtful(now)
 
-    async def let_go(self, server: Server) -> None:
+    def let_go(self, server: Server) -> None:
         """End the connections to a dead host, so that what waits there is asked elsewhere now and not in 6 s."""
-        where = ("dst", server.address, "dport", "=", f":{server.port}")
-        process = await asyncio.create_subprocess_exec(
-            *("ss", "--kill", "--no-header", "--tcp", "--numeric", "state", "connected", *where),
-            stdout=asyncio.subprocess.PIPE,
-        )
-        ended, _ = await process.communicate()
-        self.say(f"{len(ended.splitlines())} connections to {server.name} are ended")
+        try:
+            self.say(f"{end(server.address, server.port)} connections to {server.name} are ended")
+        except OSError as error:
+            self.say(f"connections to {server.name} could not be ended: {error}")
 
     def spawn(self, work: Coroutine[None, None, None]) -> None:
         """Start work beside the loop, and keep it from being forgotten."""

@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 
 # Time between two echoes, and while the last one is missing: few when all is well, and many when it matters.
-BEAT_S, DOUBT_BEAT_S = 0.1, 0.03
+BEAT_S, DOUBT_BEAT_S = 0.1, 0.025
 # So many echoes missing in a row are a dead host, when next to none are lost: a quarter of a second.
 PATIENCE_MIN, PATIENCE_MAX = 6, 40
 # With loss, as many as would be lost in a row by chance once in ten million.
