@@ -60,9 +60,12 @@ class Client:
             async with asyncio.timeout(PATIENCE_S):
                 reader, writer = await self._connection()
                 writer.write(f"GET {self.path} HTTP/1.1\r\nHost: {self.address}\r\n\r\n".encode())
-                status, length = head(await reader.readuntil(b"\r\n\r\n"))
+                status, length, stays = head(await reader.readuntil(b"\r\n\r\n"))
                 await reader.readexactly(length)
-                self.idle.append((reader, writer))
+                if stays:
+                    self.idle.append((reader, writer))
+                else:
+                    writer.close()
         except (OSError, EOFError, ValueError) as error:
             return f"{type(error).__name__} {error}".strip()
         return "" if status == 200 else f"status {status}"
@@ -76,11 +79,12 @@ class Client:
         return await asyncio.open_connection(self.address, 443, ssl=self.context)
 
 
-def head(text: bytes) -> tuple[int, int]:
-    """Return status and length of the body. Raises ValueError for what is no such answer."""
+def head(text: bytes) -> tuple[int, int, bool]:
+    """Return status, length of the body, and whether the connection may be used again. Raises ValueError for what is no such answer."""
     first, *lines = text.decode("latin-1").split("\r\n")
     fields = {name.lower(): found for name, _, found in (line.partition(": ") for line in lines)}
-    return int(first.split(" ")[1]), int(fields["content-length"]) if "content-length" in fields else 0
+    length = int(fields["content-length"]) if "content-length" in fields else 0
+    return int(first.split(" ")[1]), length, fields.get("connection", "").lower() != "close"
 
 
 async def load(client: Client, count: int, rate: float, began: float) -> list[Got]:

@@ -16,7 +16,15 @@ from holdfast.components.nginx.service import echoes, standing
 from holdfast.components.nginx.service.asking import parsed
 from holdfast.components.nginx.service.law import Weight
 from holdfast.components.nginx.service.server import Server, pressure, queue
-from holdfast.components.nginx.service.standing import BEAT_S, CHECK_S, DOUBT_BEAT_S, Health, Pulse, patience
+from holdfast.components.nginx.service.standing import (
+    BEAT_S,
+    CHECK_S,
+    DOUBT_BEAT_S,
+    DOUBT_CHECK_S,
+    Health,
+    Pulse,
+    patience,
+)
 from holdfast.components.nginx.service.views import metrics, weights
 
 # Who is in use
@@ -135,13 +143,45 @@ def test_silence_puts_a_server_out_within_a_second_but_slowness_does_not() -> No
         assert not slow.why, "each answer may take long, as long as they keep coming"
 
 
-def test_a_server_is_in_doubt_while_answers_are_missing_and_in_use() -> None:
-    server = Server("a", "10.0.0.1", 80, "/", 81, asked=1)
-    assert not server.in_doubt(0.0), "one question is always on its way"
-    server.asked = 2
-    assert server.in_doubt(0.0)
+def test_a_server_is_in_doubt_while_an_answer_is_overdue_or_bad_and_it_is_in_use() -> None:
+    server = Server("a", "10.0.0.1", 80, "/", 81, health=Health(10.0))
+    assert not server.in_doubt(10.0 + CHECK_S)
+    assert server.in_doubt(10.0 + CHECK_S + 0.1)
+    server.health.answered("", 10.6)
+    assert not server.in_doubt(10.6)
+    server.health.answered("its health path answers 503", 10.7)
+    assert server.in_doubt(10.7)
     server.out = "drained"
-    assert not server.in_doubt(0.0)
+    assert not server.in_doubt(10.7)
+
+
+def test_an_answer_that_stays_out_is_asked_for_three_times_before_it_is_a_hang() -> None:
+    assert asked_at(0.0, 0.005) == pytest.approx([CHECK_S, CHECK_S + DOUBT_CHECK_S, CHECK_S + 2 * DOUBT_CHECK_S])
+
+
+@given(st.floats(0, 0.85))
+def test_a_slow_and_steady_application_is_not_asked_more_often(latency_s: float) -> None:
+    health = Health(0.0)
+    for number in range(1, 20):
+        # It was asked now; the answers to this and earlier questions come when they come.
+        now = number * CHECK_S
+        come = max(0, math.floor((now + DOUBT_CHECK_S - latency_s) / CHECK_S))
+        health.answered("", max(health.good_at, min(come, number) * CHECK_S + latency_s if come else 0.0))
+        assert number < 3 or not health.doubtful(now + DOUBT_CHECK_S)
+
+
+def asked_at(good_at: float, step_s: float) -> list[float]:
+    """Return when the loop asks after a last good answer at this time, until it is called a hang."""
+    health, next_s, found = Health(good_at), good_at + CHECK_S, list[float]()
+    now = good_at
+    while not health.why:
+        if now >= next_s:
+            found.append(next_s)
+            calm = not health.doubtful(now + DOUBT_CHECK_S)
+            next_s += CHECK_S if calm else DOUBT_CHECK_S
+        now += step_s
+        health.looked(now)
+    return found
 
 
 # Echoes

@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from benchmarks.edge import shares
+from benchmarks.edge import head, shares
 
 from holdfast.components.app.service import load
 
@@ -29,6 +29,11 @@ def test_a_piece_that_the_end_cuts_off_is_no_share(until_s: float, pieces: int) 
 
 def test_without_answers_there_are_no_shares() -> None:
     assert shares([], "b", 1000.0) == []
+
+
+def test_a_server_may_end_its_connection() -> None:
+    assert head(b"HTTP/1.1 200 OK\r\nContent-Length: 7\r\nConnection: keep-alive\r\n\r\n") == (200, 7, True)
+    assert head(b"HTTP/1.1 503 No\r\nConnection: close\r\n\r\n") == (503, 0, False)
 
 
 def asked(port: int) -> bytes:

@@ -113,13 +113,13 @@ class Edge:
         task.add_done_callback(self.tasks.discard)
 
     async def check(self, server: Server) -> None:
-        """Ask the health path at an even pace, whether the last answer is there or not; sooner when it is not."""
+        """Ask the health path at an even pace, whether the last answer is there or not; sooner when in doubt."""
         while True:
             if server.asked < CHECKS_MAX:
                 server.asked += 1
                 self.spawn(self.check_once(server))
             await asyncio.sleep(standing.DOUBT_CHECK_S)
-            if not server.asked and not server.health.doubtful:
+            if not server.health.doubtful(time.monotonic()):
                 await asyncio.sleep(standing.CHECK_S - standing.DOUBT_CHECK_S)
 
     async def check_once(self, server: Server) -> None:

@@ -46,7 +46,7 @@ class Server:
 
     def in_doubt(self, now: float) -> bool:
         """Say whether it is in use but an answer is missing: the next tenths of a second decide."""
-        return not self.out and (self.pulse.missed(now) or self.asked > 1)
+        return not self.out and (self.pulse.missed(now) or self.health.doubtful(now))
 
     def note_load(self, told: Json) -> None:
         """Take over what the server's own host says of its load, two looks of which make a figure."""

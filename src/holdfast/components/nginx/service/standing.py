@@ -15,8 +15,10 @@ LATE_S = 0.15
 # Sums of floats are not exact, and a whole beat more for a billionth of a second would be a pity.
 SLACK_S = 0.001
 
-# Time between two questions, and while an answer is missing or was bad.
-CHECK_S, DOUBT_CHECK_S = 0.4, 0.2
+# Time between two questions, and while an answer is overdue or was bad.
+CHECK_S, DOUBT_CHECK_S = 0.5, 0.15
+# An application that is slow but steady never has its last answer longer ago, and is not asked more often for it.
+OVERDUE_S = CHECK_S * 1.1
 # No good answer for this long, though it was asked three times in it: it hangs.
 MUTE_S = 0.9
 BAD_MAX = 2
@@ -99,10 +101,9 @@ class Health:
         if self.why and self.good >= GOOD_MIN:
             self.why = ""
 
-    @property
-    def doubtful(self) -> bool:
-        """Say whether the last answer was a bad one of a server in use: the next one decides."""
-        return self.bad > 0 and not self.why
+    def doubtful(self, now: float) -> bool:
+        """Say whether it is in use, but its last answer was bad or the next one is overdue: ask sooner."""
+        return not self.why and (self.bad > 0 or now - self.good_at > OVERDUE_S)
 
     def looked(self, now: float) -> None:
         """Note that time passes without a good answer."""
