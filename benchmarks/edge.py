@@ -80,7 +80,10 @@ class Client:
 
 
 def head(text: bytes) -> tuple[int, int, bool]:
-    """Return status, length of the body, and whether the connection may be used again. Raises ValueError for what is no such answer."""
+    """Return status, length of the body, and whether the connection may be used again.
+
+    Raises ValueError for what is no such answer.
+    """
     first, *lines = text.decode("latin-1").split("\r\n")
     fields = {name.lower(): found for name, _, found in (line.partition(": ") for line in lines)}
     length = int(fields["content-length"]) if "content-length" in fields else 0
