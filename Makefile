@@ -19,7 +19,7 @@ fix: ## repair what a machine can repair
 docs: ## write generated pages and golden files anew
 	@scripts/docs
 
-bench: ## measure a plan with nothing to change, and what failures cost clients (an hour)
+bench: ## measure a plan with nothing to change, and what failures cost clients (three hours)
 	@scripts/bench
 
 clean: ## remove every lab: machines, bridges, nft tables, mounts, images

@@ -30,7 +30,7 @@ DRILLS = (
     "cache-primary-power-off",
 )
 # For these the timings matter, so they are what variants are measured with.
-COMPARED = ("leader-power-off",)
+COMPARED = ("leader-power-off", "leader-isolated", "leader-freeze", "leader-crash", "switchover")
 COLUMNS = {"writes": "write order", "sql": "sql write", "reads": "read page", "cache": "cache write"}
 MACHINES = 3
 # Exit codes of a drill that ran: kept, broken, unknown.

@@ -18,6 +18,7 @@ def test_the_weathers_are_faults_of_a_cluster_with_early_failover() -> None:
 
 
 def test_every_change_of_the_lead_is_shown() -> None:
-    shown = table([Row("rain", 60.4, 2, {"fences": 3, "doubts": 5}, 7, 1.25)]).splitlines()
-    assert shown[1].split() == ["rain", "60", "7", "2", "1.2", "s", "5", "doubts,", "3", "fences"]
-    assert table([Row("sun", 1.0, 0, {}, 0, 0.0)]).endswith("nothing")
+    changes = {"database": 2, "cache": 1, "address": 0}
+    shown = table([Row("rain", 60.4, changes, {"fences": 3, "doubts": 5}, 7, 1.25)]).splitlines()
+    assert shown[2].split() == ["rain", "60", "7", "2", "1", "0", "1.2", "s", "5", "doubts,", "3", "fences"]
+    assert table([Row("sun", 1.0, dict.fromkeys(changes, 0), {}, 0, 0.0)]).endswith("nothing")

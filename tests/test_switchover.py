@@ -51,7 +51,7 @@ def test_a_leader_is_stopped_by_its_own_number_only(tmp_path: Path) -> None:
     file = tmp_path / "postmaster.pid"
     with subprocess.Popen(("sleep", "60"), cwd=tmp_path) as postmaster, subprocess.Popen(("sleep", "60")) as other:
         file.write_text(f"{other.pid}\n{tmp_path}\n")
-        with pytest.raises(SystemExit, match="is no postmaster of"):
+        with pytest.raises(SystemExit, match="is none of the database"):
             stop(str(tmp_path))
         assert other.poll() is None
         other.kill()
@@ -62,6 +62,21 @@ def test_a_leader_is_stopped_by_its_own_number_only(tmp_path: Path) -> None:
     assert stop(str(tmp_path)) < 5
     file.unlink()
     assert stop(str(tmp_path)) < 5
+
+
+def test_other_replicas_are_hung_up_on_when_no_new_connection_is_taken(tmp_path: Path) -> None:
+    stop = script("postgres", "member")["stop"]
+    file, ended = tmp_path / "postmaster.pid", tmp_path / "ended"
+    # A postmaster that notes 0.2 s after the signal that it stops, and ends when its child has ended.
+    child = f"trap 'cp {file} {ended}; exit' TERM; while :; do sleep 0.01; done"
+    chief = f"trap 'sleep 0.2; echo stopping >> {file}; wait; exit' INT; (trap '' INT; {child}) & echo $! >&2; wait"
+    with subprocess.Popen(("bash", "-c", chief), cwd=tmp_path, stderr=subprocess.PIPE, text=True) as postmaster:
+        assert postmaster.stderr
+        sender = int(postmaster.stderr.readline())
+        file.write_text(f"{postmaster.pid}\n{tmp_path}\n")
+        took_s = stop(str(tmp_path), [sender, 2**22 - 7])
+    assert "stopping" in ended.read_text()
+    assert 0.2 <= took_s < 8
 
 
 class Patroni:
@@ -92,11 +107,15 @@ def switch(patroni: Patroni, candidate: str | None = None) -> list[str]:
     """Run the script's switchover with a database made of words; return what it did, in order."""
     main = script("postgres", "member")["switchover"]
 
-    def sql(text: str, **values: str) -> None:
-        patroni.deeds.append("checkpoint" if "CHECKPOINT" in text else f"hang up on all but {values['heir']}")
+    def sql(text: str, **values: str) -> str:
+        if "CHECKPOINT" in text:
+            patroni.deeds.append("checkpoint")
+            return ""
+        # One process sends to each replica.
+        return "".join(f"{number}\n" for number, name in ((71, "b"), (72, "c")) if name != values["heir"])
 
-    def stop(data: str) -> float:
-        patroni.deeds.append(f"stop {data}")
+    def stop(data: str, others: list[int]) -> float:
+        patroni.deeds.append(f"stop {data}" + "".join(f", hang up {pid}" for pid in others))
         return 0.1
 
     main.__globals__.update(sql=sql, stop=stop, LOOK_S=0.0)
@@ -109,7 +128,7 @@ def test_the_leader_is_stopped_between_two_looks_of_its_manager() -> None:
 
 
 def test_a_wanted_heir_alone_gets_the_last_of_the_log() -> None:
-    deeds = ["checkpoint", "PATCH /config", "hang up on all but c", "stop /data", "PATCH /config"]
+    deeds = ["checkpoint", "PATCH /config", "stop /data, hang up 71", "PATCH /config"]
     assert switch(Patroni("c"), "c") == deeds
     with pytest.raises(SystemExit, match="b was elected, not c"):
         switch(Patroni("b"), "c")

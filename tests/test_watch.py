@@ -76,6 +76,63 @@ def test_a_doubted_leader_that_is_alive_answers_once() -> None:
     assert decide(accused, replace(VIEW, answers={"a": Note("a", 40, 61)}), None, Senses()).act == "rest"
 
 
+ANSWERED = replace(VIEW, answers={"a": Note("a", 40, 61)})
+
+
+@pytest.mark.parametrize(
+    ("me", "view", "act"),
+    [
+        (ME, ANSWERED, "resign"),
+        # It has, and waits for being deposed.
+        (ME, VIEW, "rest"),
+        (ME, replace(ANSWERED, doubts={}), "rest"),
+        # The others are enough for commits, or it is paused, or no replica has everything.
+        (ME, replace(ANSWERED, doubts={"b": DOUBTS["b"]}), "rest"),
+        (ME, replace(ANSWERED, doubts={"b": DOUBTS["b"], "z": DOUBTS["c"]}), "rest"),
+        (ME, replace(ANSWERED, paused=True), "rest"),
+        (ME, replace(ANSWERED, sync=replace(SYNC, voters=())), "rest"),
+        (replace(ME, synchronous=False), ANSWERED, "rest"),
+        # Of four voters three doubt: a commit that waits for two cannot end, one that waits for one can.
+        (
+            replace(ME, hosts=tuple("abcde")),
+            View(
+                LEAD,
+                replace(SYNC, voters=tuple("bcde"), quorum=2),
+                {},
+                {name: Note("a", 40, 60) for name in "bce"},
+                ANSWERED.answers,
+            ),
+            "resign",
+        ),
+        (
+            replace(ME, hosts=tuple("abcde")),
+            View(
+                LEAD,
+                replace(SYNC, voters=tuple("bcde"), quorum=3),
+                {},
+                {name: Note("a", 40, 60) for name in "bce"},
+                ANSWERED.answers,
+            ),
+            "rest",
+        ),
+    ],
+)
+def test_a_leader_that_only_the_dcs_reaches_gives_the_lead_up_when_commits_are_stuck(
+    me: Self, view: View, act: str
+) -> None:
+    accused = replace(me, name="a")
+    assert decide(accused, view, None, Senses(shunned=True)).act == act
+    assert decide(accused, view, None, Senses()).act in ("rest", "answer"), "not at once"
+
+
+def test_an_answer_that_was_taken_back_keeps_nobody_from_deposing() -> None:
+    accused = replace(ME, name="a")
+    given_up = decide(accused, ANSWERED, None, Senses(shunned=True)).txn
+    assert given_up == Txn((Compare("our:answer/a", 61),), (), ("our:answer/a",))
+    assert decide(ME, ANSWERED, None, GONE).act == "rest"
+    assert decide(ME, replace(ANSWERED, answers={}), None, GONE).act == "fence"
+
+
 def test_it_fences_then_promises_then_deposes() -> None:
     assert decide(ME, VIEW, None, GONE).act == "fence"
     assert decide(ME, VIEW, FENCE, GONE).act == "fence", "the rules are not seen in force yet"

@@ -110,6 +110,25 @@ def test_the_dcs_is_enough_too(place: Place) -> None:
     assert not place.own.since
 
 
+def test_a_leader_that_only_the_dcs_reaches_is_shunned_after_a_while_of_its_own_running_time(place: Place) -> None:
+    def goes_on(for_s: float) -> bool:
+        until = place.clock.now + for_s
+        while place.clock.now < until:
+            place.leads()
+            place.passes(seclusion.STEP_S / 2)
+        return place.own.shunned(place.clock.now)
+
+    assert not goes_on(seclusion.SHUNNED_S - 0.2)
+    place.signs.forgive(5.0)
+    assert not goes_on(seclusion.SHUNNED_S - 0.2), "while it was stopped it could reach nobody"
+    place.signs.answers("b")
+    assert not goes_on(seclusion.SHUNNED_S + ALONE_S - 0.2)
+    assert goes_on(0.4)
+    place.signs.answers("b")
+    place.passes(0.1)
+    assert not place.own.shunned(place.clock.now)
+
+
 def test_a_look_that_shows_another_leader_takes_effect_at_once(place: Place) -> None:
     place.leads()
     place.passes(0.5)

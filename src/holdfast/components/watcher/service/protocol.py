@@ -44,21 +44,43 @@ def decide(me: Self, view: View, fence: Fence | None, senses: Senses) -> Decisio
     if view.lead is None:
         return Decision("rest", "nobody leads: the election is the database's own affair")
     if view.lead.name == me.name:
-        return _accused(me, view)
+        return _accused(me, view, senses)
     return _watching(me, view, senses)
 
 
 # The leader's own host
 
 
-def _accused(me: Self, view: View) -> Decision:
-    """Say through the dcs that this host is alive, when others doubt it."""
+def _accused(me: Self, view: View, senses: Senses) -> Decision:
+    """Say through the dcs that this host is alive, when others doubt it; give the lead up when that does not end."""
     lead, answer = view.lead, view.answers.get(me.name, NOBODY)
     doubts = _doubts(me, view)
-    if lead is None or not doubts or answer.revision > max(note.revision for note in doubts.values()):
+    if lead is None or not doubts:
+        return Decision("rest", "this host leads and nobody doubts it")
+    if senses.shunned and _is_stuck(me, view, doubts):
+        return _resigning(me, view, f"{_names(doubts)} cannot reach this host, and no commit ends without them")
+    if answer.revision > max(note.revision for note in doubts.values()):
         return Decision("rest", "this host leads and nobody doubts it unanswered")
     txn = Txn((Compare("db:leader", lead.revision),), ((f"our:{ANSWERS}{me.name}", _note(me.name, lead.revision)),))
     return Decision("answer", f"{_names(doubts)} cannot reach this host, but it is alive and reaches the dcs", txn)
+
+
+def _resigning(me: Self, view: View, why: str) -> Decision:
+    """Take the answer to the doubts back: then the others depose this leader as they depose one that is gone."""
+    answer = view.answers.get(me.name, NOBODY)
+    if answer.revision <= 0:
+        return Decision("rest", f"{why}: it is to be deposed")
+    key = f"our:{ANSWERS}{me.name}"
+    return Decision("resign", f"{why}: giving the lead up", Txn((Compare(key, answer.revision),), (), (key,)))
+
+
+def _is_stuck(me: Self, view: View, doubts: dict[str, Note]) -> bool:
+    """Return whether those who doubt the leader are a majority, and no commit can be acknowledged without them."""
+    sync = view.sync
+    if sync is None or _stays_out(me, view):
+        return False
+    deaf = sum(name in doubts for name in sync.voters)
+    return deaf >= needed(sync) and len(doubts) > len(me.hosts) // 2
 
 
 # The other hosts, while they stream or follow

@@ -25,6 +25,8 @@ STEP_S, ROLE_S = 0.05, 0.5
 DEPOSED_S = 1.0
 # So long without a word of anybody, while this service itself runs as it should: others are electing by now.
 HOPE_S = 0.5
+# A leader that reaches the dcs, but for so much longer no majority, gives the lead up: 3 s are no passing trouble.
+SHUNNED_S = 3.0 - ALONE_S
 # It receives the log of a leader: what nobody else had was taken back, and it says nothing that is old for long.
 FOLLOWS = ("replica", "streaming")
 
@@ -34,7 +36,8 @@ class Seclusion:
 
     ``leading``: this host's database was the leader when last heard of. ``acts``: early failover is possible at all.
     ``confirmed``: when the last look into the dcs began that showed this host leading, on the monotonic clock.
-    ``since``: when the seclusion began, 0.0 while there is none.
+    ``since``: when the seclusion began, 0.0 while there is none. ``near_at``: when a majority of the hosts was last
+    reached, or this program itself was stopped.
     """
 
     def __init__(self, settings: Json, signs: Senses, local: Local, say: Say) -> None:
@@ -42,7 +45,8 @@ class Seclusion:
         self.leading = self.deposed = self.acts = False
         self.deposed_at = 0.0
         self.confirmed = self.since = self.asked = 0.0
-        self.times = self.stops = 0
+        self.near_at = time.monotonic()
+        self.times = self.stops = self.stops_seen = 0
 
     def looked(self, begun: float, leads: bool, acts: bool) -> None:
         """Take note of a look into the dcs that began at a moment."""
@@ -56,8 +60,14 @@ class Seclusion:
         """Return whether nobody else can lead yet: deposing takes a majority that has long not heard this host."""
         return self.signs.reaches_majority(ALONE_S) or now - self.confirmed < ALONE_S
 
+    def shunned(self, now: float) -> bool:
+        """Return whether this leader has so long not reached a majority that it is better to give the lead up."""
+        return self.leading and now - self.near_at >= SHUNNED_S
+
     def step(self, now: float) -> None:
         """Begin or end the seclusion, when it is time for that."""
+        if self.signs.reaches_majority(ALONE_S) or self.signs.stops != self.stops_seen:
+            self.near_at, self.stops_seen = now, self.signs.stops
         if self.deposed and self.acts and self.deposed_at and now - self.deposed_at >= DEPOSED_S:
             self.deposed_at = 0.0
             self._stop("the dcs says that this host leads no longer, but its database was not stopped")

@@ -15,7 +15,8 @@ from .words import Post
 Json = dict[str, Any]
 Say = Callable[[str], None]
 API_S = 2.0
-MOVE_EVERY_S = 60.0
+# The dcs's leader is moved when both leaders have been here for a while, as right after a failover all is in motion.
+LOOK_EVERY_S, LOOKS, MOVE_EVERY_S = 2.0, 3, 60.0
 NEW_PID_S = 0.25
 
 
@@ -92,23 +93,32 @@ def _wake(local: Local, pid: int, begun: float) -> None:
 
 def keep_store_leader_away(local: Local) -> None:
     """Move the dcs's leader off the database leader's host, for ever: losing both at once costs an election more."""
+    seen = 0
     while True:
-        time.sleep(MOVE_EVERY_S / 4)
-        if local.post.leads and local.settings["store"]["near"]:
-            try:
-                moved = _move(local)
-            except (OSError, http.client.HTTPException, ValueError, KeyError):
-                # The dcs is in trouble, which the main loop says; the next attempt comes soon.
-                moved = False
-            if moved:
-                time.sleep(MOVE_EVERY_S)
+        time.sleep(LOOK_EVERY_S)
+        try:
+            here = local.post.leads and _leads_store(local)
+            seen = seen + 1 if here else 0
+            moved = seen >= LOOKS and _move(local)
+        except (OSError, http.client.HTTPException, ValueError, KeyError):
+            # The dcs is in trouble, which the main loop says; the next attempt comes soon.
+            moved = False
+        if moved:
+            seen = 0
+            time.sleep(MOVE_EVERY_S)
+
+
+def _leads_store(local: Local) -> bool:
+    near = local.settings["store"]["near"]
+    if not near:
+        return False
+    own = _status(local, near)
+    return bool(own["leader"] == own["header"]["member_id"])
 
 
 def _move(local: Local) -> bool:
     store = local.settings["store"]
     own = _status(local, store["near"])
-    if own["leader"] != own["header"]["member_id"]:
-        return False
     for endpoint in store["far"]:
         try:
             other = _status(local, endpoint)

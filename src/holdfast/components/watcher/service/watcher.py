@@ -52,7 +52,7 @@ class Watcher:
         self.doubted: tuple[str, int] = ("", 0)
         self.doubted_at = 0.0
         self.last, self.why = "", ""
-        self.counts = dict.fromkeys(("doubt", "fence", "promise", "depose", "unfence", "answer"), 0)
+        self.counts = dict.fromkeys(("doubt", "fence", "promise", "depose", "unfence", "answer", "resign"), 0)
         self.mute_since = 0.0
 
     def say(self, text: str) -> None:
@@ -117,6 +117,7 @@ class Watcher:
             waited=bool(self.doubted[0]) and now - self.doubted_at >= ANSWER_S,
             expired=self._expired(),
             secured=self.secured,
+            shunned=self.seclusion.shunned(now),
         )
 
     def _expired(self) -> bool:

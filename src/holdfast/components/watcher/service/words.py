@@ -85,7 +85,8 @@ class Senses:
     ``silent``: hosts that gave no sign of life for long enough to be doubted; ``gone``: for long enough to act.
     ``waited``: our doubt stands in the dcs for so long that the accused would have answered.
     ``expired``: our fence is older than its time limit. ``secured``: the fence was seen in force, and the log of this
-    host's database can no longer grow from the fenced host.
+    host's database can no longer grow from the fenced host. ``shunned``: this host leads, and has long not reached a
+    majority of the hosts.
     """
 
     silent: frozenset[str] = frozenset()
@@ -93,6 +94,7 @@ class Senses:
     waited: bool = False
     expired: bool = False
     secured: bool = False
+    shunned: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +148,7 @@ class Decision:
     """What to do next, and the sentence that says why.
 
     ``act``: ``rest``, ``fence``, ``unfence``, or the name of a transaction (``doubt``, ``withdraw``, ``answer``,
-    ``promise``, ``retract``, ``depose``).
+    ``resign``, ``promise``, ``retract``, ``depose``).
     """
 
     act: str
