@@ -36,7 +36,7 @@ TOLD = {
     "cache": ("valkey-sentinel.service", "+switch-master"),
     "address": ("keepalived.service", "Entering MASTER STATE"),
 }
-COUNTED = ("doubts", "answers", "fences", "deposes", "hangs", "process_deaths")
+COUNTED = ("doubts", "answers", "fences", "deposes", "kills", "process_deaths")
 
 
 @dataclass(frozen=True, slots=True)

@@ -142,7 +142,7 @@ class Bench:
         self.settings = {"database": {"pid_file": str(folder / "pid")}}
         self.post = replace(LEADER, at=time.monotonic())
         self.unanswered: dict[str, tuple[float, str]] = {}
-        self.hangs = 0
+        self.kills = 0
         self.said: list[str] = []
         self.say = self.said.append
 
@@ -158,21 +158,21 @@ def test_a_database_that_is_left_alone_is_spoken_of_once_and_shown(bench: Bench)
     local = cast(Local, bench)
     bench.post = replace(bench.post, paused=True)
     for _ in range(2):
-        hangs._act(local, 1, "greeting", "has greeted nobody for 6 s")
+        hangs.kill(local, 1, "greeting", "has greeted nobody for 6 s")
     (sentence,) = bench.said
     assert sentence.endswith("but is left alone: an operator has paused automatic failover")
     assert hangs.hang_status(local)["hang"]["why"] == sentence
-    hangs._well(local, "login")
+    hangs.well(local, "login")
     assert bench.unanswered, "it serves logins, but greets nobody"
-    hangs._well(local, "greeting")
+    hangs.well(local, "greeting")
     assert hangs.hang_status(local) == {"hang": None, "killed": None}
 
 
 def test_a_slow_host_is_no_reason_to_kill(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hangs, "SLOW_S", 0.0)
-    hangs._act(cast(Local, bench), 1, "greeting", "has greeted nobody for 6 s")
+    hangs.kill(cast(Local, bench), 1, "greeting", "has greeted nobody for 6 s")
     assert "this host has no time" in bench.said[0]
-    assert bench.hangs == 0
+    assert bench.kills == 0
 
 
 # The end
@@ -200,14 +200,14 @@ def test_nothing_of_a_stopped_database_survives(
     chief, children = family
     os.kill(chief.pid, signal.SIGSTOP)
     assert all(alive(pid) for pid in (chief.pid, *children))
-    hangs._act(cast(Local, bench), chief.pid, "greeting", "has greeted nobody for 6 s")
+    hangs.kill(cast(Local, bench), chief.pid, "greeting", "has greeted nobody for 6 s")
     assert chief.wait(5) == -signal.SIGKILL
     assert not any(alive(pid) for pid in children)
     assert bench.said == [
         f"the database (process {chief.pid}) has greeted nobody for 6 s: killing it, so that a replica takes over",
         f"process {chief.pid} and 3 that it had started were killed",
     ]
-    assert bench.hangs == 1
+    assert bench.kills == 1
     assert hangs.hang_status(cast(Local, bench))["killed"]["why"] == bench.said[0]
 
 

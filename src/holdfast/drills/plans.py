@@ -120,7 +120,7 @@ PLANS = (
         "cut the leader off from the other hosts, but for their members of the dcs",
         (),
         (Strike("inside-only-dcs", "leader", 0.0, 30.0),),
-        "the leader says through the dcs that it lives, and nothing acknowledged is lost",
+        "the leader gives the lead up, as no commit ends there, and nothing acknowledged is lost",
     ),
     Scenario(
         "leader-lone-voter",

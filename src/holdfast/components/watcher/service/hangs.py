@@ -79,9 +79,9 @@ def guard_greetings(local: Local) -> None:
         time.sleep(KNOCK_EVERY_S)
         pid = local.pid
         if pid == 0 or greets(local, pid, HUNG_S) or greets(local, pid, AGAIN_S):
-            _well(local, "greeting")
+            well(local, "greeting")
         elif local.pid == pid:
-            _act(local, pid, "greeting", f"has greeted nobody for {HUNG_S + AGAIN_S:g} s")
+            kill(local, pid, "greeting", f"has greeted nobody for {HUNG_S + AGAIN_S:g} s")
 
 
 def greets(local: Local, pid: int, patience_s: float) -> bool:
@@ -122,9 +122,9 @@ def guard_logins(local: Local) -> None:
         asked = local.post.leads and pid and (pid == known or not fails)
         fails, known = (fails + 1 if asked and not logs_in(local) else 0), pid
         if fails == 0:
-            _well(local, "login")
+            well(local, "login")
         elif fails >= LOGIN_FAILS and local.pid == pid:
-            _act(local, pid, "login", f"has served none of {LOGIN_FAILS} logins within {LOGIN_S:g} s each")
+            kill(local, pid, "login", f"has served none of {LOGIN_FAILS} logins within {LOGIN_S:g} s each")
 
 
 def logs_in(local: Local) -> bool:
@@ -139,26 +139,28 @@ def logs_in(local: Local) -> bool:
 # What is done about it
 
 
-def _well(local: Local, question: str) -> None:
+def well(local: Local, question: str) -> None:
+    """Note that a question is answered, and say so when it was not before."""
     if local.unanswered.pop(question, None):
         local.say(f"the database answers again ({question})")
 
 
-def _act(local: Local, pid: int, question: str, what: str) -> None:
-    """Kill a database that hangs, or say why not."""
+def kill(local: Local, pid: int, question: str, what: str) -> bool:
+    """Kill a database that is of no use any more, or say why not. ``question``: what it leaves unanswered."""
     why = spared(local.post, time.monotonic(), killed_ago_s()) or ending.held(pid) or slow_host()
     if why:
         since, told = local.unanswered.get(question, (time.time(), ""))
         local.unanswered[question] = (since, f"the database {what}, but is left alone: {why}")
         if told != local.unanswered[question][1]:
             local.say(local.unanswered[question][1])
-        return
+        return False
     why = f"the database (process {pid}) {what}: killing it, so that {_hope(local.post)}"
     # Noted first: if this service ends half-way, the next one must not begin again at once.
     _note(why)
-    local.hangs += 1
+    local.kills += 1
     local.say(why)
     local.say(ending.end(pid, Path(local.settings["database"]["pid_file"])))
+    return True
 
 
 def _hope(post: Post) -> str:

@@ -58,7 +58,7 @@ def _accused(me: Self, view: View, senses: Senses) -> Decision:
     if lead is None or not doubts:
         return Decision("rest", "this host leads and nobody doubts it")
     if senses.shunned and _is_stuck(me, view, doubts):
-        return _resigning(me, view, f"{_names(doubts)} cannot reach this host, and no commit ends without them")
+        return _resigning(me, view, f"reaches the dcs, but not {_names(doubts)}, without whom no commit ends")
     if answer.revision > max(note.revision for note in doubts.values()):
         return Decision("rest", "this host leads and nobody doubts it unanswered")
     txn = Txn((Compare("db:leader", lead.revision),), ((f"our:{ANSWERS}{me.name}", _note(me.name, lead.revision)),))
@@ -66,12 +66,12 @@ def _accused(me: Self, view: View, senses: Senses) -> Decision:
 
 
 def _resigning(me: Self, view: View, why: str) -> Decision:
-    """Take the answer to the doubts back: then the others depose this leader as they depose one that is gone."""
+    """End the database and take the answer to the doubts back: then the others depose this leader like a dead one."""
     answer = view.answers.get(me.name, NOBODY)
     if answer.revision <= 0:
-        return Decision("rest", f"{why}: it is to be deposed")
+        return Decision("rest", f"the leader here {why}: it is to be deposed")
     key = f"our:{ANSWERS}{me.name}"
-    return Decision("resign", f"{why}: giving the lead up", Txn((Compare(key, answer.revision),), (), (key,)))
+    return Decision("resign", why, Txn((Compare(key, answer.revision),), (), (key,)))
 
 
 def _is_stuck(me: Self, view: View, doubts: dict[str, Note]) -> bool:

@@ -31,7 +31,7 @@ class Local:
         self.post = Post()
         self.pid = 0
         self.unanswered: dict[str, tuple[float, str]] = {}
-        self.deaths = self.hangs = self.moves = 0
+        self.deaths = self.kills = self.moves = 0
 
     def api(self, method: str, path: str, body: Json | None = None) -> Any:
         """Ask the database's API of this host. Raises OSError, HTTPException and ValueError."""

@@ -11,7 +11,7 @@ from typing import Any
 
 from . import fencing
 from .fencing import FenceError
-from .hangs import hang_status
+from .hangs import hang_status, kill, well
 from .protocol import decide, post_of
 from .seclusion import Seclusion
 from .senses import DOUBT_S, GONE_S, ODD_S
@@ -32,6 +32,8 @@ LIMIT_S, REST_S = 10.0, 20.0
 # How often the dcs is asked while a fence stands, and how often its rules are looked at.
 FENCED_S, RECHECK_S = 1.0, 5.0
 REPORT_S = 5.0
+# What a leader leaves unanswered that only the dcs reaches.
+PEERS = "peers"
 # How long the service tries, when it is stopped, to take an unused fence down.
 FAREWELL_S = 2.0
 
@@ -133,6 +135,8 @@ class Watcher:
             self.local.post = post_of(self.me, self.view, time.monotonic())
             acts = not self.view.paused and self.me.synchronous
             self.seclusion.looked(begun, self.local.post.leads, acts)
+            if not senses.shunned:
+                well(self.local, PEERS)
             decision = decide(self.me, self.view, self.fence, senses)
             self._act(decision)
         except StoreError as error:
@@ -173,6 +177,8 @@ class Watcher:
             self._raise(decision)
         elif decision.act == "unfence":
             self._lift(decision)
+        elif decision.act == "resign":
+            self._resign(decision)
         else:
             self._transact(decision)
 
@@ -188,6 +194,12 @@ class Watcher:
         self.secured = fencing.end_receivers(self.settings["database"]["receiver"]) and fencing.stands(address)
         self.checked = time.monotonic()
         self.changed.set()
+
+    def _resign(self, decision: Decision) -> None:
+        """End the database here, and only then let the others depose it: while it runs it takes its key again."""
+        pid = self.local.pid
+        if pid == 0 or kill(self.local, pid, PEERS, decision.why):
+            self._transact(decision)
 
     def _lift(self, decision: Decision) -> None:
         fencing.take_down()
@@ -266,7 +278,7 @@ class Watcher:
             ),
             ("stops_total", "counter", "Times this service itself was stopped for a while.", self.signs.stops),
             ("process_deaths_total", "counter", "Deaths of the database's process seen.", local.deaths),
-            ("hangs_total", "counter", "Hung databases killed.", local.hangs),
+            ("kills_total", "counter", "Databases killed: hung, or out of reach.", local.kills),
             ("store_leader_moves_total", "counter", "Times the dcs's leader was moved away.", local.moves),
         ]
 
