@@ -2,14 +2,6 @@
 
 import json
 import re
-import subprocess
-import sys
-import threading
-import time
-from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -18,13 +10,11 @@ from holdfast.components.base.watch import read_host
 from holdfast.components.firewall.build import comment
 from holdfast.components.keepalived.build import CHECK_COST, HOLDER_BONUS, priority, router_id
 from holdfast.components.keepalived.watch import violations as address_violations
-from holdfast.components.nginx.build import groups
 from holdfast.design.design import Design, complaints, make_design
 from holdfast.design.parse import parse
 from holdfast.model.member import Member
 from holdfast.model.parts import Certificate, File, Secret, User
 from holdfast.model.spec import Spec
-from holdfast.model.templates import render
 from holdfast.model.watch import Output, Reading, State
 
 HOSTS = "hosts: {a: 10.5.0.1, b: 10.5.0.2, c: 10.5.0.3}\n"
@@ -158,18 +148,18 @@ def test_port_80_redirects_or_serves() -> None:
     assert conf(", plain_http: serve").count("listen 80 default_server") == 1
 
 
-def test_every_combination_out_of_use_has_its_group() -> None:
+def test_the_front_door_knows_every_server_and_decides_anew_for_each_request() -> None:
     text = conf()
-    for out, left in {"": "123", "_without_a": "23", "_without_b_c": "1"}.items():
-        group = text.split(f"upstream app{out} {{")[1].split("}")[0]
-        assert re.findall(r"server 10\.5\.0\.(\d):8000", group) == list(left)
-    assert "app_without_a_b_c" not in text
+    servers = re.findall(r'name = "(\w)", address = "10\.5\.0\.(\d)", port = (\d+)', text)
+    assert servers == [("a", "1", "8000"), ("b", "2", "8000"), ("c", "3", "8000")]
+    assert 'balancer_by_lua_block { require("balance").balance() }' in text
 
 
-def test_groups_grow_with_the_servers_and_then_no_more() -> None:
-    assert groups(("a",)) == ((),)
-    assert len(groups(("a", "b", "c", "d", "e"))) == 2**5 - 1
-    assert groups(tuple("abcdef")) == ((), *((name,) for name in "abcdef"))
+def test_edges_may_ask_for_health_and_load_and_nobody_else() -> None:
+    rules = file(design(edge(), APP), "firewall@a", "/etc/holdfast/firewall.nft")
+    assert 'ip saddr 10.5.0.2 tcp dport 7902 accept comment "nginx uses http of app"' in rules
+    told = json.loads(file(design(edge(), APP), "nginx@a", "/etc/holdfast/edge.json"))["servers"]["b"]
+    assert told == {"address": "10.5.0.2", "port": 8000, "path": "/healthz", "load_port": 7902}
 
 
 def test_a_drain_names_host_and_address() -> None:
@@ -199,58 +189,6 @@ def test_the_users_own_certificate_takes_the_place_of_the_clusters() -> None:
     assert Secret("edge/own.key", file="tls/shop.key") in made.secrets()
     assert file(made, "nginx@a", "/etc/nginx/tls/edge.key") == "@@edge/own.key@@"
     assert "pki/edge" not in {each.name for each in made.certificates()}
-
-
-class Answers(BaseHTTPRequestHandler):
-    """An application whose health can be switched."""
-
-    status = 200
-
-    def do_GET(self) -> None:
-        self.send_response(type(self).status)
-        self.send_header("Content-Length", "0")
-        self.end_headers()
-
-    def log_message(self, format: str, *args: Any) -> None:
-        """Say nothing."""
-
-
-@pytest.fixture
-def server() -> Iterator[str]:
-    Answers.status = 200
-    made = ThreadingHTTPServer(("127.0.0.1", 0), Answers)
-    threading.Thread(target=made.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{made.server_address[1]}/healthz"
-    made.shutdown()
-    made.server_close()
-
-
-def wait_for(condition: Callable[[], bool]) -> bool:
-    end = time.monotonic() + 8
-    while time.monotonic() < end:
-        if condition():
-            return True
-        time.sleep(0.02)
-    return False
-
-
-def test_a_sick_server_goes_out_of_use_and_comes_back(tmp_path: Path, server: str) -> None:
-    program, facts, folder = tmp_path / "watch.py", tmp_path / "edge.json", tmp_path / "sick"
-    text = render("holdfast.components.nginx", "watch.py.j2")
-    program.write_text(text.replace("INTERVAL_S, TIMEOUT_S = 1.0, 1.0", "INTERVAL_S, TIMEOUT_S = 0.05, 1.0"))
-    facts.write_text(json.dumps({"a": server, "gone": "http://127.0.0.1:1/healthz"}))
-    folder.mkdir()
-    (folder / "a").touch()
-    process = subprocess.Popen([sys.executable, str(program), str(facts), str(folder)], stdout=subprocess.DEVNULL)
-    try:
-        assert wait_for(lambda: [mark.name for mark in folder.iterdir()] == ["gone"]), "old marks are forgotten"
-        Answers.status = 503
-        assert wait_for((folder / "a").exists)
-        Answers.status = 204
-        assert wait_for(lambda: not (folder / "a").exists())
-    finally:
-        process.terminate()
-        process.wait()
 
 
 # keepalived

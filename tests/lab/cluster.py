@@ -145,7 +145,7 @@ class LabCluster:
 
     def drained(self) -> str:
         """Return the marks by which edge hosts keep servers out of use."""
-        look = ("find", "/run", "-path", "/run/holdfast-edge/*", "-type", "f")
+        look = ("find", "/run", "-path", "/run/holdfast-edge/drained/*", "-type", "f")
         return "".join(self.inside(host, *look) for host in self.hosts)
 
     def edit(self, before: str, after: str) -> None:

@@ -1,6 +1,8 @@
 """The application on one host: its files, its environment, its unit."""
 
 import shlex
+from functools import cache
+from importlib.resources import files
 
 from holdfast.components.app.spec import AppOptions
 from holdfast.model.component import Context, Declaration, Need, Offer, Tie
@@ -12,6 +14,8 @@ UNIT = "app.service"
 ROOT = "/opt/holdfast/app"
 ENVIRONMENT = "/etc/holdfast/app.env"
 AUTHORITY = "/etc/holdfast/ca.crt"
+# Beside the application: what tells the edges how busy its host is.
+LOAD, LOAD_UNIT, LOAD_PORT = "/usr/local/lib/holdfast/app-load", "app-load.service", 7902
 USER = "app"
 
 
@@ -27,7 +31,8 @@ def declare(spec: Spec, _host: Host) -> Declaration:
     routes = tuple(Need(kind, scope="here", optional=True) for kind in ("local-sql", "local-cache"))
     # Of the servers behind the routes only the names and passwords are needed.
     terms = tuple(Need(kind, optional=True, flow=False) for kind in ("sql", "cache"))
-    return Declaration((Offer("http", options.port, {"health": options.health}),), (*routes, *terms))
+    how = {"health": options.health, "load_port": str(LOAD_PORT)}
+    return Declaration((Offer("http", options.port, how),), (*routes, *terms))
 
 
 def build(context: Context) -> tuple[Part, ...]:
@@ -42,7 +47,25 @@ def build(context: Context) -> tuple[Part, ...]:
         *_release(context),
         File(f"/etc/systemd/system/{UNIT}", unit_file(options), unit=UNIT, effect=Effect.RESTART),
         Unit(UNIT),
+        *_load(context),
     )
+
+
+def _load(context: Context) -> tuple[Part, ...]:
+    """Return the little service that tells the edges how busy this host is."""
+    unit = render(__package__, "load.service.j2", program=LOAD, address=context.host.address, port=LOAD_PORT)
+    # It may be away for a moment at any time, and the application goes on: nobody needs to be drained for it.
+    return (
+        File(LOAD, load_program(), mode=0o755, unit=LOAD_UNIT, effect=Effect.RELOAD),
+        File(f"/etc/systemd/system/{LOAD_UNIT}", unit, unit=LOAD_UNIT, effect=Effect.RELOAD),
+        Unit(LOAD_UNIT),
+    )
+
+
+@cache
+def load_program() -> str:
+    """Return the text of that service."""
+    return (files(__package__) / "service" / "load.py").read_text()
 
 
 def _release(context: Context) -> tuple[Part, ...]:

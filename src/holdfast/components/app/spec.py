@@ -11,7 +11,7 @@ from holdfast.model.spec import Complaint, Finding, Options, Spec
 # What the layer itself sets; a second value would be a contradiction.
 GIVEN = ("CACHE_URL", "DATABASE_REPLICA_URL", "DATABASE_URL", "HOST", "PORT")
 # Ports of a host that the stack may take for itself.
-TAKEN_PORTS = frozenset({22, 80, 443, 2379, 2380, 5000, 5001, 5002, 5432, 6379, 8008, 26379})
+TAKEN_PORTS = frozenset({22, 80, 443, 2379, 2380, 5000, 5001, 5002, 5432, 6379, 7901, 7902, 7903, 8008, 26379})
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _PACKAGE = re.compile(r"[a-z0-9][a-z0-9+.-]+")
 

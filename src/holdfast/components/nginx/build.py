@@ -1,11 +1,12 @@
 """The front door of one edge host."""
 
 import json
-from itertools import combinations
+from functools import cache
+from importlib.resources import files
 
 from holdfast.components.nginx.spec import NginxOptions
 from holdfast.model.component import Context, Declaration, Drain, Need, Offer, Tie
-from holdfast.model.parts import Certificate, Effect, File, Package, Part, Secret, Step, Unit, value
+from holdfast.model.parts import Certificate, Directory, Effect, File, Package, Part, Secret, Step, Unit, value
 from holdfast.model.spec import Host, Spec
 from holdfast.model.templates import render
 
@@ -14,16 +15,22 @@ CONFIG = "/etc/nginx/nginx.conf"
 CERTIFICATE, KEY = "/etc/nginx/tls/edge.crt", "/etc/nginx/tls/edge.key"
 DRAIN = "/usr/local/lib/holdfast/edge-drain"
 RELOAD = "/usr/local/lib/holdfast/edge-reload"
-WATCH, WATCH_UNIT, WATCH_FACTS = "/usr/local/lib/holdfast/edge-watch", "edge-watch.service", "/etc/holdfast/edge.json"
+LUA = "/etc/nginx/holdfast"
+# What decides who is in use and how many requests each server gets: a service of its own.
+WATCH_UNIT, WATCH_FACTS = "edge-watch.service", "/etc/holdfast/edge.json"
+# The name of the Python package as it is on the servers; its own folder holds nothing else.
+PACKAGE, LIBRARY = "edge_watch", "/usr/local/lib/holdfast/edge"
+MODULES = ("__init__", "__main__", "asking", "echoes", "edge", "endings", "law", "server", "standing", "views")
+RUN = "/run/holdfast-edge"
 # Marks: a file named like a host says that nothing new goes there.
-DRAINED, SICK = "/run/holdfast-edge/drained", "/run/holdfast-edge/sick"
+DRAINED = f"{RUN}/drained"
 # Also a mark: a reload is about to come.
-CLOSING = "/run/holdfast-edge/closing"
-# Up to here every combination of servers out of use has its group; above, every single one.
-COMBINED_SERVERS_MAX = 5
+CLOSING = f"{RUN}/closing"
 # A name of our own on the public port: it proves that port, and takes no path from the application.
 LOCAL_NAME = "edge.holdfast.internal"
 HTTPS_PORT, HTTP_PORT = 443, 80
+# On this host only: how long the servers' answers take.
+STATUS_PORT = 7903
 
 
 def place(spec: Spec) -> tuple[str, ...]:
@@ -37,7 +44,7 @@ def declare(_spec: Spec, _host: Host) -> Declaration:
     terms = {"live_name": LOCAL_NAME, "live_path": "/live", "live_port": str(HTTP_PORT), "unit": UNIT}
     offers = (Offer("entry", HTTPS_PORT, terms, public=True), Offer("entry", HTTP_PORT, terms, public=True))
     # Without an application nginx is still a sound server: it answers 502 until the first is there.
-    return Declaration(offers, (Need("http", first=False),))
+    return Declaration(offers, (Need("http", first=False, extra_ports=("load_port",)),))
 
 
 def build(context: Context) -> tuple[Part, ...]:
@@ -45,8 +52,18 @@ def build(context: Context) -> tuple[Part, ...]:
     options = _options(context)
     return (
         Package("nginx"),
+        # Weights without a reload need a program in the front door itself; README.md says why this one.
+        Package("libnginx-mod-http-lua"),
+        # For draining, which waits for the connections to a server to end.
+        Package("iproute2"),
+        Package("python3"),
         Package("logrotate"),
         *_certificate(context.spec, options),
+        Directory(LUA),
+        _reloading(
+            f"{LUA}/balance.lua",
+            render(__package__, "balance.lua.j2", weights=f"{RUN}/weights", drained=DRAINED),
+        ),
         _reloading(CONFIG, render(__package__, "nginx.conf.j2", **_values(context, options))),
         File(DRAIN, render(__package__, "drain.sh.j2", drained=DRAINED), mode=0o755),
         File(RELOAD, render(__package__, "reload.sh.j2", closing=CLOSING), mode=0o755),
@@ -64,19 +81,49 @@ def build(context: Context) -> tuple[Part, ...]:
 
 
 def _health_checks(context: Context) -> tuple[Part, ...]:
-    """Return the active health checks, which nginx itself does not have."""
-    facts = {tie.host.name: f"http://{_address(tie)}{tie.offer.terms['health']}" for tie in context.tied("http")}
-    unit_file = render(__package__, "watch.service.j2", watch=WATCH, sick=SICK, facts=WATCH_FACTS)
+    """Return the service that finds out who is in use, and how many requests each server should get."""
+    unit_file = render(
+        __package__, "watch.service.j2", library=LIBRARY, name=PACKAGE, facts=WATCH_FACTS, run=RUN.rpartition("/")[2]
+    )
     return (
-        _restarting(WATCH, render(__package__, "watch.py.j2"), mode=0o755),
-        _restarting(WATCH_FACTS, json.dumps(facts, indent=2, sort_keys=True) + "\n"),
+        Directory("/usr/local/lib/holdfast"),
+        Directory(LIBRARY),
+        Directory(f"{LIBRARY}/{PACKAGE}"),
+        *(_restarting(f"{LIBRARY}/{PACKAGE}/{name}.py", module(name)) for name in MODULES),
+        _restarting(WATCH_FACTS, json.dumps(settings(context), indent=2, sort_keys=True) + "\n"),
         _restarting(f"/etc/systemd/system/{WATCH_UNIT}", unit_file),
         Unit(WATCH_UNIT),
     )
 
 
+@cache
+def module(name: str) -> str:
+    """Return the text of one module of the service."""
+    return (files(__package__) / "service" / f"{name}.py").read_text()
+
+
+def settings(context: Context) -> dict[str, object]:
+    """Return all that the service must know."""
+    return {
+        "servers": {tie.host.name: _server(tie) for tie in context.tied("http")},
+        "status_port": STATUS_PORT,
+        "run": RUN,
+        "drained": DRAINED,
+    }
+
+
+def _server(tie: Tie) -> dict[str, object]:
+    terms = tie.offer.terms
+    return {
+        "address": tie.host.address,
+        "port": tie.offer.port,
+        "path": terms["health"],
+        "load_port": int(terms["load_port"]),
+    }
+
+
 def _restarting(path: str, content: str, mode: int = 0o644) -> File:
-    # A reload begins the checks anew; the front door itself goes on.
+    # It begins anew, and finds out all by itself within a second; the front door itself goes on.
     return File(path, content, mode=mode, unit=WATCH_UNIT, effect=Effect.RELOAD)
 
 
@@ -91,27 +138,16 @@ def _options(context: Context) -> NginxOptions:
 
 
 def _values(context: Context, options: NginxOptions) -> dict[str, object]:
-    servers = {tie.host.name: _address(tie) for tie in context.tied("http")}
     return {
         "options": options,
-        "servers": servers,
-        "groups": groups(tuple(servers)),
-        "drained": DRAINED,
-        "sick": SICK,
+        "servers": {tie.host.name: tie for tie in context.tied("http")},
+        "lua": LUA,
+        "status_port": STATUS_PORT,
         "closing": CLOSING,
         "local_name": LOCAL_NAME,
         "certificate": CERTIFICATE,
         "key": KEY,
     }
-
-
-def groups(servers: tuple[str, ...]) -> tuple[tuple[str, ...], ...]:
-    """Return which servers may be out of use together, each combination sorted, the empty one first.
-
-    Never all of them: with everything marked, trying is better than refusing.
-    """
-    largest = len(servers) - 1 if len(servers) <= COMBINED_SERVERS_MAX else 1
-    return tuple(out for size in range(largest + 1) for out in combinations(sorted(servers), size))
 
 
 def _address(tie: Tie) -> str:

@@ -1,0 +1,1 @@
+"""A program for servers: how busy this host is."""
