@@ -3,7 +3,7 @@
 import asyncio
 
 import pytest
-from benchmarks.edge import LIMIT_ADDED_S, measure
+from benchmarks.edge import measure
 
 from lab.cluster import LabCluster
 from lab.figures import Measured
@@ -13,6 +13,8 @@ pytestmark = pytest.mark.lab
 # A minute: half of it is left after the power is back, and the host needs a part of that to start.
 REQUESTS, PER_S = 6000, 100.0
 OUT_WITHIN_S = 1.0
+# Connections to a dead host that nobody ends take 6 s. The figure itself is the benchmark's.
+ADDED_S = 2.0
 
 
 def test_no_reader_notices_the_death_of_an_application_host(cluster: LabCluster, measured: Measured) -> None:
@@ -21,7 +23,7 @@ def test_no_reader_notices_the_death_of_an_application_host(cluster: LabCluster,
     for figure in ("requests", "failed", "worst_ms", "added_s", "out_after_s"):
         measured(figure, found[figure])
     assert found["wrong"] == {}
-    assert found["added_s"] < LIMIT_ADDED_S
+    assert found["added_s"] < ADDED_S
     assert found["out_after_s"] is not None
     assert found["out_after_s"] < OUT_WITHIN_S
     shares = found["share_after_return"]
