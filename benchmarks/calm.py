@@ -65,7 +65,7 @@ class Row:
     lasted_s: float
     changes: dict[str, int]
     did: dict[str, int]
-    stops: int
+    stops_s: tuple[float, ...]
     healthy_after_s: float
 
 
@@ -137,7 +137,7 @@ class Land:
             await asyncio.gather(
                 *(self.hands.strike(blow, id, length_s + 60) for blow, id in zip(blows, ids, strict=True))
             )
-            stops = await self._stops(begun + length_s) if weather.stops else 0
+            stops_s = await self._stops(begun + length_s) if weather.stops else ()
             await asyncio.sleep(max(0.0, begun + length_s - time.monotonic()))
             if not all(await asyncio.gather(*(self.hands.evidence(blow) for blow in blows))):
                 raise CommandError(f"{weather.name}: nothing shows that it was bad weather")
@@ -147,15 +147,16 @@ class Land:
         healthy_after_s = await self.healthy()
         did = {name: count for name, count in (await self.counts() - counted).items() if count}
         changes = {"database": await self.timeline() - before, **await self.told(since_s)}
-        return Row(weather.name, lasted_s, changes, did, stops, healthy_after_s)
+        return Row(weather.name, lasted_s, changes, did, stops_s, healthy_after_s)
 
-    async def _stops(self, until: float) -> int:
-        count, ground = 0, self.field.ground
+    async def _stops(self, until: float) -> tuple[float, ...]:
+        """Stop machines in turn; return how long each stood still at most, which is more than was wanted."""
+        lasted_s, ground = list[float](), self.field.ground
         if ground is None:
             raise CommandError("machines can be stopped in a lab only")
         wire = await self.field.connect(UNDERNEATH)
         while time.monotonic() < until:
-            blow = ground.freeze(self.draw.choice(self.hosts))
+            blow, begun = ground.freeze(self.draw.choice(self.hosts)), time.monotonic()
             try:
                 for argv in blow.inject:
                     await wire.run(argv)
@@ -163,9 +164,9 @@ class Land:
             finally:
                 for argv in blow.heal:
                     await wire.run(argv)
-            count += 1
+            lasted_s.append(time.monotonic() - begun)
             await asyncio.sleep(STOP_EVERY_S - STOP_S)
-        return count
+        return tuple(lasted_s)
 
 
 async def measure(file: Path, weathers: Sequence[Weather], length_s: float, seed: int) -> list[Row]:
@@ -183,12 +184,13 @@ async def measure(file: Path, weathers: Sequence[Weather], length_s: float, seed
 
 def table(rows: Sequence[Row]) -> str:
     """Return all weathers as a table."""
-    lines = [f"{'failovers of the':<45}{'database':>10}{'cache':>7}{'address':>9}"]
-    lines.append(f"{'weather':<32}{'s':>6}{'stops':>7}{'':>26}{'healthy after':>15}  watchers")
+    lines = [f"{'failovers of the':<56}{'database':>10}{'cache':>7}{'address':>9}"]
+    lines.append(f"{'weather':<32}{'s':>6}{'stops':>18}{'':>26}{'healthy after':>15}  watchers")
     for row in rows:
         did = ", ".join(f"{count} {name}" for name, count in sorted(row.did.items())) or "nothing"
         changes = f"{row.changes['database']:>10}{row.changes['cache']:>7}{row.changes['address']:>9}"
-        head = f"{row.name:<32}{row.lasted_s:>6.0f}{row.stops:>7}{changes}"
+        stops = f"{len(row.stops_s)} of <= {max(row.stops_s):.2f} s" if row.stops_s else "none"
+        head = f"{row.name:<32}{row.lasted_s:>6.0f}{stops:>18}{changes}"
         lines.append(f"{head}{row.healthy_after_s:>13.1f} s  {did}")
     return "\n".join(lines)
 

@@ -19,6 +19,23 @@ def test_the_weathers_are_faults_of_a_cluster_with_early_failover() -> None:
 
 def test_every_change_of_the_lead_is_shown() -> None:
     changes = {"database": 2, "cache": 1, "address": 0}
-    shown = table([Row("rain", 60.4, changes, {"fences": 3, "doubts": 5}, 7, 1.25)]).splitlines()
-    assert shown[2].split() == ["rain", "60", "7", "2", "1", "0", "1.2", "s", "5", "doubts,", "3", "fences"]
-    assert table([Row("sun", 1.0, dict.fromkeys(changes, 0), {}, 0, 0.0)]).endswith("nothing")
+    shown = table([Row("rain", 60.4, changes, {"fences": 3, "doubts": 5}, (0.8, 0.96), 1.25)]).splitlines()
+    assert shown[2].split() == [
+        "rain",
+        "60",
+        "2",
+        "of",
+        "<=",
+        "0.96",
+        "s",
+        "2",
+        "1",
+        "0",
+        "1.2",
+        "s",
+        "5",
+        "doubts,",
+        "3",
+        "fences",
+    ]
+    assert table([Row("sun", 1.0, dict.fromkeys(changes, 0), {}, (), 0.0)]).endswith("nothing")

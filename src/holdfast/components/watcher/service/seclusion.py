@@ -17,7 +17,7 @@ from .upkeep import Local, Say
 
 Json = dict[str, Any]
 TABLE = "holdfast_seclusion"
-# Less than the second after which others may act (senses.GONE_S), more than a few lost datagrams.
+# Less than the time after which others may act (senses.GONE_S), more than a few lost datagrams.
 ALONE_S = 0.8
 STEP_S, ROLE_S = 0.05, 0.5
 # So long after the dcs took the lead away, the database's own manager has stopped it, if it works at all. An election

@@ -14,8 +14,9 @@ Json = dict[str, Any]
 # Ten datagrams a second: with 30 % of them lost, ten in a row are lost once in 170,000 times.
 BEAT_S = 0.1
 # Silence that is worth two more questions; that is worth a doubt in the dcs; that is worth acting upon. A stop of
-# 0.8 s (a stalled disk, a snapshot) must not be enough to act.
-ODD_S, DOUBT_S, GONE_S = 0.3, 0.6, 1.0
+# 0.8 s (a stalled disk, a snapshot) must not be enough to act: for others it lasts a beat longer, and until the woken
+# host has found a processor for its next one (1.05 to 1.15 s of silence were seen).
+ODD_S, DOUBT_S, GONE_S = 0.3, 0.6, 1.2
 # Our own loop came late by more than this: we were stopped ourselves, and know nothing about the others.
 STOPPED_S = 0.3
 ASK_S = 0.3
