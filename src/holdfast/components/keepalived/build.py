@@ -14,8 +14,8 @@ INTERFACE_FILE = "/run/holdfast-vip.conf"
 VRRP_PROTOCOL = 112
 HOLDER_FILE = "/run/holdfast-vip.holder"
 # The first standby takes over after eleven silent adverts and the skew, 0.35 s; each further one 0.09 s later. With
-# the same patience two become holder within a millisecond, and neighbours may remember the one that yields. Many small
-# steps and not three of 0.1 s: on links that lose 30 % each way three in a row are lost every other second.
+# the same patience two become holder within a millisecond, and neighbours may remember the one that yields. Many
+# small steps and not three of 0.1 s: on links that lose 30 % each way three in a row are lost every other second.
 ADVERT_INTERVAL_S = 0.03
 SILENT_ADVERTS, STEP_ADVERTS = 11, 3
 # Points of the first host, what the holder has more than others, and what a failing check costs: a holder always
