@@ -2,8 +2,7 @@
 
 Nothing here takes a leader away, so every change of the lead is one too many: that of the database, of the cache, and
 of the floating address. What the watchers did is counted too: a doubt that is answered costs nothing, a fence delays
-commits. A slow disk is left out: nothing slows a single
-machine's disk down in a lab.
+commits. A slow disk is left out: nothing slows a single machine's disk down in a lab.
 """
 
 import argparse
@@ -94,16 +93,22 @@ class Land:
         status = await self.cluster.status()
         return max(int(reading.facts["timeline"]) for _, reading in status.members if "timeline" in reading.facts)
 
-    async def counts(self) -> Counter[str]:
-        """Return what all watchers have done since they were started."""
-        found: Counter[str] = Counter()
+    async def printed(self, argv: tuple[str, ...]) -> list[str]:
+        """Run a command on every host, and return what each printed."""
+        found = []
         for host in self.hosts:
             wire = await self.field.connect(host)
             try:
-                done = await wire.run(("cat", "/run/holdfast-watch/metrics.prom"))
+                found.append((await wire.run(argv)).stdout)
             finally:
                 await wire.close()
-            for line in done.stdout.splitlines():
+        return found
+
+    async def counts(self) -> Counter[str]:
+        """Return what all watchers have done since they were started."""
+        found: Counter[str] = Counter()
+        for text in await self.printed(("cat", "/run/holdfast-watch/metrics.prom")):
+            for line in text.splitlines():
                 name, _, value = line.partition(" ")
                 word = name.removeprefix("holdfast_watch_").removesuffix("_total")
                 if word in COUNTED:
@@ -112,16 +117,10 @@ class Land:
 
     async def told(self, since_s: float) -> dict[str, int]:
         """Return how often journals tell of a change of a lead, since a time of the clock."""
-        found: dict[str, list[int]] = {name: [] for name in TOLD}
-        for host in self.hosts:
-            wire = await self.field.connect(host)
-            try:
-                for name, (unit, words) in TOLD.items():
-                    argv = ("journalctl", f"--unit={unit}", f"--since=@{since_s:.0f}", "--output=cat", "--no-pager")
-                    done = await wire.run(argv)
-                    found[name].append(done.stdout.count(words))
-            finally:
-                await wire.close()
+        found: dict[str, list[int]] = {}
+        for name, (unit, words) in TOLD.items():
+            argv = ("journalctl", f"--unit={unit}", f"--since=@{since_s:.0f}", "--output=cat", "--no-pager")
+            found[name] = [text.count(words) for text in await self.printed(argv)]
         # Every sentinel tells of each change, but of the address only its new holder.
         return {"cache": max(found["cache"]), "address": sum(found["address"])}
 

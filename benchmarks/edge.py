@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import datetime
@@ -22,6 +22,7 @@ from typing import Any
 from benchmarks.plan import HOLDFAST, CommandError, cluster, say
 from holdfast.cli.common import open_design
 from holdfast.cli.lab import lab_of
+from holdfast.drills.numbers import percentile
 from holdfast.lab.lab import lab_obstacle
 
 MACHINES = 3
@@ -111,12 +112,6 @@ def added_s(got: Sequence[Got], cut_s: float) -> float:
     return max(after) - median(before)
 
 
-def quantile(values: Iterable[float], part: float) -> float:
-    """Return the value that this part does not exceed."""
-    found = sorted(values)
-    return found[min(len(found) - 1, int(part * len(found)))]
-
-
 def victim(folder: Path) -> tuple[str, str]:
     """Return an application host that neither holds the address nor leads, and the holder."""
     argv = (*HOLDFAST, "status", "-o", "json")
@@ -156,7 +151,7 @@ async def measure(folder: Path, count: int, rate: float, path: str) -> dict[str,
         "failed": sum(bool(each.wrong) for each in got),
         "wrong": dict(Counter(each.wrong for each in got if each.wrong)),
         "median_ms": round(median(each.took_s for each in got) * 1000, 1),
-        "p99_ms": round(quantile((each.took_s for each in got), 0.99) * 1000, 1),
+        "p99_ms": round((percentile([each.took_s for each in got], 99) or 0.0) * 1000, 1),
         "worst_ms": round(max(each.took_s for each in got) * 1000, 1),
         "added_s": round(added_s(got, cut_s), 3),
         "out_after_s": None if out is None else round(out - cut_at, 3),

@@ -7,10 +7,9 @@ Patroni and Pigsty (its preset ``fast``) come with. What else those projects do 
 
 import argparse
 import json
-import math
 import subprocess
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
@@ -18,6 +17,7 @@ from typing import Any
 
 from benchmarks.plan import HOLDFAST, PATIENCE_S, CommandError, cluster, run, say
 from holdfast.components.postgres.build import CONFIG
+from holdfast.drills.numbers import percentile
 from holdfast.lab.lab import lab_obstacle
 
 DRILLS = (
@@ -113,10 +113,9 @@ def row_of(drill: str, variant: str, records: Sequence[dict[str, Any]]) -> Row:
     )
 
 
-def p95(values: Iterable[float]) -> float:
-    """Return the value that 95 % do not exceed, by the nearest rank; the worst one of fewer than 20."""
-    found = sorted(values)
-    return found[math.ceil(0.95 * len(found)) - 1]
+def p95(values: Sequence[float]) -> float:
+    """Return the value that 95 % do not exceed; the worst one of fewer than 20, 0 without values."""
+    return percentile(values, 95) or 0.0
 
 
 def table(rows: Sequence[Row]) -> str:

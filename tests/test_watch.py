@@ -77,6 +77,13 @@ def test_a_doubted_leader_that_is_alive_answers_once() -> None:
 
 
 ANSWERED = replace(VIEW, answers={"a": Note("a", 40, 61)})
+FIVE = replace(ME, hosts=tuple("abcde"))
+
+
+def five(quorum: int) -> View:
+    """Five hosts, of which all but the leader vote, and three doubt it."""
+    sync = replace(SYNC, voters=tuple("bcde"), quorum=quorum)
+    return replace(ANSWERED, sync=sync, doubts={name: Note("a", 40, 60) for name in "bce"})
 
 
 @pytest.mark.parametrize(
@@ -93,28 +100,8 @@ ANSWERED = replace(VIEW, answers={"a": Note("a", 40, 61)})
         (ME, replace(ANSWERED, sync=replace(SYNC, voters=())), "rest"),
         (replace(ME, synchronous=False), ANSWERED, "rest"),
         # Of four voters three doubt: a commit that waits for two cannot end, one that waits for one can.
-        (
-            replace(ME, hosts=tuple("abcde")),
-            View(
-                LEAD,
-                replace(SYNC, voters=tuple("bcde"), quorum=2),
-                {},
-                {name: Note("a", 40, 60) for name in "bce"},
-                ANSWERED.answers,
-            ),
-            "resign",
-        ),
-        (
-            replace(ME, hosts=tuple("abcde")),
-            View(
-                LEAD,
-                replace(SYNC, voters=tuple("bcde"), quorum=3),
-                {},
-                {name: Note("a", 40, 60) for name in "bce"},
-                ANSWERED.answers,
-            ),
-            "rest",
-        ),
+        (FIVE, five(quorum=2), "resign"),
+        (FIVE, five(quorum=3), "rest"),
     ],
 )
 def test_a_leader_that_only_the_dcs_reaches_gives_the_lead_up_when_commits_are_stuck(

@@ -1,14 +1,12 @@
 """The application on one host: its files, its environment, its unit."""
 
 import shlex
-from functools import cache
-from importlib.resources import files
 
 from holdfast.components.app.spec import AppOptions
 from holdfast.model.component import Context, Declaration, Need, Offer, Tie
 from holdfast.model.parts import Archive, Effect, File, Link, Package, Part, Unit, User, value
 from holdfast.model.spec import Host, Spec
-from holdfast.model.templates import render
+from holdfast.model.templates import program, render
 
 UNIT = "app.service"
 ROOT = "/opt/holdfast/app"
@@ -56,16 +54,10 @@ def _load(context: Context) -> tuple[Part, ...]:
     unit = render(__package__, "load.service.j2", program=LOAD, address=context.host.address, port=LOAD_PORT)
     # It may be away for a moment at any time, and the application goes on: nobody needs to be drained for it.
     return (
-        File(LOAD, load_program(), mode=0o755, unit=LOAD_UNIT, effect=Effect.RELOAD),
+        File(LOAD, program(__package__, "load"), mode=0o755, unit=LOAD_UNIT, effect=Effect.RELOAD),
         File(f"/etc/systemd/system/{LOAD_UNIT}", unit, unit=LOAD_UNIT, effect=Effect.RELOAD),
         Unit(LOAD_UNIT),
     )
-
-
-@cache
-def load_program() -> str:
-    """Return the text of that service."""
-    return (files(__package__) / "service" / "load.py").read_text()
 
 
 def _release(context: Context) -> tuple[Part, ...]:

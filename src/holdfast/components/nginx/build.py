@@ -1,14 +1,12 @@
 """The front door of one edge host."""
 
 import json
-from functools import cache
-from importlib.resources import files
 
 from holdfast.components.nginx.spec import NginxOptions
 from holdfast.model.component import Context, Declaration, Drain, Need, Offer, Tie
 from holdfast.model.parts import Certificate, Directory, Effect, File, Package, Part, Secret, Step, Unit, value
 from holdfast.model.spec import Host, Spec
-from holdfast.model.templates import render
+from holdfast.model.templates import program, render
 
 UNIT = "nginx.service"
 CONFIG = "/etc/nginx/nginx.conf"
@@ -89,17 +87,11 @@ def _health_checks(context: Context) -> tuple[Part, ...]:
         Directory("/usr/local/lib/holdfast"),
         Directory(LIBRARY),
         Directory(f"{LIBRARY}/{PACKAGE}"),
-        *(_restarting(f"{LIBRARY}/{PACKAGE}/{name}.py", module(name)) for name in MODULES),
+        *(_restarting(f"{LIBRARY}/{PACKAGE}/{name}.py", program(__package__, name)) for name in MODULES),
         _restarting(WATCH_FACTS, json.dumps(settings(context), indent=2, sort_keys=True) + "\n"),
         _restarting(f"/etc/systemd/system/{WATCH_UNIT}", unit_file),
         Unit(WATCH_UNIT),
     )
-
-
-@cache
-def module(name: str) -> str:
-    """Return the text of one module of the service."""
-    return (files(__package__) / "service" / f"{name}.py").read_text()
 
 
 def settings(context: Context) -> dict[str, object]:
@@ -122,9 +114,9 @@ def _server(tie: Tie) -> dict[str, object]:
     }
 
 
-def _restarting(path: str, content: str, mode: int = 0o644) -> File:
+def _restarting(path: str, content: str) -> File:
     # It begins anew, and finds out all by itself within a second; the front door itself goes on.
-    return File(path, content, mode=mode, unit=WATCH_UNIT, effect=Effect.RELOAD)
+    return File(path, content, unit=WATCH_UNIT, effect=Effect.RELOAD)
 
 
 def drain(context: Context, server_host: str) -> Drain:

@@ -1,13 +1,11 @@
 """Where the service runs, what it must know, and its files."""
 
 import json
-from functools import cache
-from importlib.resources import files
 
 from holdfast.model.component import Context, Declaration, Need, Peer, Tie
 from holdfast.model.parts import Directory, Effect, File, Package, Part, Unit, value
 from holdfast.model.spec import Durability, Host, Spec
-from holdfast.model.templates import render
+from holdfast.model.templates import program, render
 
 UNIT = "holdfast-watch.service"
 PORT = 7901
@@ -55,7 +53,7 @@ def build(context: Context) -> tuple[Part, ...]:
         Directory("/usr/local/lib/holdfast"),
         Directory(LIBRARY),
         Directory(f"{LIBRARY}/{PACKAGE}"),
-        *(_restarting(f"{LIBRARY}/{PACKAGE}/{name}.py", module(name)) for name in MODULES),
+        *(_restarting(f"{LIBRARY}/{PACKAGE}/{name}.py", program(__package__, name)) for name in MODULES),
         Directory("/etc/holdfast"),
         Directory(TLS, mode=0o700),
         _certificate("ca.crt", "pki/ca.crt"),
@@ -65,12 +63,6 @@ def build(context: Context) -> tuple[Part, ...]:
         _restarting(f"/etc/systemd/system/{UNIT}", unit),
         Unit(UNIT, verify=("python3", "-I", "-m", "json.tool", SETTINGS, "/dev/null")),
     )
-
-
-@cache
-def module(name: str) -> str:
-    """Return the text of one module of the service."""
-    return (files(__package__) / "service" / f"{name}.py").read_text()
 
 
 def _certificate(name: str, content: str, mode: int = 0o644) -> File:

@@ -97,9 +97,9 @@ def keep_store_leader_away(local: Local) -> None:
     while True:
         time.sleep(LOOK_EVERY_S)
         try:
-            here = local.post.leads and _leads_store(local)
-            seen = seen + 1 if here else 0
-            moved = seen >= LOOKS and _move(local)
+            leader = _store_leader_here(local) if local.post.leads else ""
+            seen = seen + 1 if leader else 0
+            moved = seen >= LOOKS and _move(local, leader)
         except (OSError, http.client.HTTPException, ValueError, KeyError):
             # The dcs is in trouble, which the main loop says; the next attempt comes soon.
             moved = False
@@ -108,23 +108,23 @@ def keep_store_leader_away(local: Local) -> None:
             time.sleep(MOVE_EVERY_S)
 
 
-def _leads_store(local: Local) -> bool:
+def _store_leader_here(local: Local) -> str:
+    """Return the number of the dcs's leader when that is this host's member, else ""."""
     near = local.settings["store"]["near"]
     if not near:
-        return False
+        return ""
     own = _status(local, near)
-    return bool(own["leader"] == own["header"]["member_id"])
+    return str(own["leader"]) if own["leader"] == own["header"]["member_id"] else ""
 
 
-def _move(local: Local) -> bool:
+def _move(local: Local, leader: str) -> bool:
     store = local.settings["store"]
-    own = _status(local, store["near"])
     for endpoint in store["far"]:
         try:
             other = _status(local, endpoint)
         except (OSError, http.client.HTTPException, ValueError):
             continue
-        if other["leader"] == own["leader"] and not other.get("isLearner"):
+        if other["leader"] == leader and not other.get("isLearner"):
             target = other["header"]["member_id"]
             _post(local, store["near"], "/maintenance/transfer-leadership", {"targetID": target})
             local.moves += 1
