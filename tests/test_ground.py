@@ -179,6 +179,12 @@ def test_fault_tables_of_this_lab_are_found_among_others() -> None:
     assert cuts.fault_tables("shop", "") == []
 
 
+def test_a_cut_that_is_only_tried_is_never_listed() -> None:
+    tried = cuts.lose(PLAN, "a", 50).tried
+    assert tried[:2] == ("nft", "--check")
+    assert "delete" not in tried[2]
+
+
 @pytest.mark.parametrize(
     ("lines", "group"),
     [

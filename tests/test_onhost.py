@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from holdfast.drills.priority import AUTOGROUP
 from holdfast.runner import agent
 from holdfast.runner.onhost import act, basics, look
 from holdfast.runner.onhost.basics import Failed
@@ -183,6 +184,22 @@ def test_a_probe_that_hangs_is_ended() -> None:
     request = {"probes": [{"key": "k", "argv": ["sleep", "60"], "timeout_s": 0.2}]}
     done = subprocess.run(agent.ARGV, input=agent.payload("observe", request), capture_output=True, timeout=30)
     assert json.loads(done.stdout)["answer"]["k"]["exit_code"] == 124
+
+
+@pytest.mark.parametrize("leads", [True, False])
+def test_looking_comes_after_what_the_server_is_there_for(leads: bool) -> None:
+    probe = {"key": "k", "argv": ["sh", "-c", "ps -o ni= -p $$; cat /proc/self/autogroup"], "timeout_s": 5}
+    done = subprocess.run(
+        agent.ARGV,
+        input=agent.payload("observe", {"probes": [probe]}),
+        capture_output=True,
+        timeout=30,
+        start_new_session=leads,
+    )
+    niceness, *group = json.loads(done.stdout)["answer"]["k"]["stdout"].splitlines()
+    assert int(niceness) == os.getpriority(os.PRIO_PROCESS, 0) + basics.LOOKING_NICE
+    assert not group or group[0].endswith(f"nice {basics.LOOKING_NICE}")
+    assert not AUTOGROUP.exists() or not AUTOGROUP.read_text().endswith(f"nice {basics.LOOKING_NICE}\n")
 
 
 def test_nothing_but_the_standard_library_is_sent() -> None:

@@ -15,6 +15,7 @@ import pytest
 
 from holdfast.drills.history import History, Kind
 from holdfast.drills.numbers import Account, Gap, account, longest_gap, steady, successes, tally
+from holdfast.drills.priority import go_first
 from holdfast.drills.workload import Pace, Workload, all_orders
 from holdfast.wire.http import HttpDoor
 
@@ -22,6 +23,8 @@ T = TypeVar("T")
 Orders = tuple[tuple[str, int], ...]
 # Customers are content when nothing took longer than this.
 CALM_GAP_S = 0.75
+# Customers who come later than this were starved by this computer.
+LATE_S = 0.25
 
 
 class Customers:
@@ -123,7 +126,9 @@ class Customers:
         failed = Counter(self.failed_requests())
         total = sum(tally(self.history, kind).requests for kind in Kind)
         reasons = ", ".join(f"{count} × {reason}" for reason, count in failed.most_common(4))
-        return f"{failed.total()} of {total}" + (f" ({reasons})" if reasons else "")
+        late_s = max((each.started_s - each.intended_s for each in self.history), default=0.0)
+        late = f"; customers themselves were up to {late_s:.2f} s late" if late_s > LATE_S else ""
+        return f"{failed.total()} of {total}" + (f" ({reasons})" if reasons else "") + late
 
     def assert_gaps(self, reads_s: float, writes_s: float) -> None:
         """The longest gaps are within their bounds (s); a failure says what customers saw meanwhile."""
@@ -140,6 +145,7 @@ class Customers:
         return self.account.acknowledged
 
     async def _open(self) -> None:
+        go_first()
         self._door = HttpDoor(self._url, self._authority)
         self._work = Workload(self._door, self._pace)
         await self._work.__aenter__()

@@ -11,6 +11,7 @@ from holdfast.cli.operations import operations_of
 from holdfast.design.design import Design
 from holdfast.drills.catalogue import faults_of
 from holdfast.drills.drill import DrillTiming, Field
+from holdfast.drills.priority import go_first
 from holdfast.drills.talk import Talk
 from holdfast.lab.ground import LabGround
 from holdfast.lab.lab import Lab, lab_obstacle
@@ -36,13 +37,17 @@ def lab_under(file: Path, design: Design) -> Lab | None:
 
 
 def arena_of(file: Path, design: Design) -> Field:
-    """Return where drills of a cluster are run. Raises RunError when its spec does not allow them, VaultError."""
+    """Return where drills of a cluster are run, and let their clients go first on this computer.
+
+    Raises RunError when its spec does not allow them, VaultError.
+    """
     lab = lab_under(file, design)
     if lab is None and not design.spec.drills_allowed:
         raise RunError(
             f"{file}: these are real servers, and the file does not allow drills on them; "
             "allow it with `drills: {allowed: true}`, or try it in a lab first: holdfast lab up"
         )
+    go_first()
     vault, talk = Vault.beside(file), Talk(sys.stderr)
     ca = authority_file(file)
 

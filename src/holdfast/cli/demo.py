@@ -24,6 +24,7 @@ from holdfast.cli.lab import lab_of
 from holdfast.design.design import Design
 from holdfast.design.judge import Status
 from holdfast.drills.demo import DemoError, DemoStage, run_demo
+from holdfast.drills.priority import go_first
 from holdfast.drills.result import DemoResult, story
 from holdfast.drills.talk import Talk
 from holdfast.lab.lab import Lab
@@ -75,6 +76,7 @@ def _last_drill(file: Path, design: Design) -> Exit:
 
 
 async def _play(file: Path, cluster: Cluster, lab: Lab) -> DemoResult:
+    go_first()
     talk = Talk(sys.stderr)
     door = HttpDoor(f"https://{cluster.design.spec.entry.vip}", authority_file(file))
     stage = DemoStage(

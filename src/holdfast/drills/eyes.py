@@ -141,12 +141,12 @@ class Eyes:
             "watches": [
                 {"key": key, "argv": list(each.argv), "question": each.question} for key, each in watches.items()
             ],
-            "probes": probes_to_run(self._design, place) if place in self._watches else [],
+            "probes": probes_to_run(self._design, self._design.on(place)) if place in self._watches else [],
         }
 
     def _told(self, place: str, event: Data) -> None:
         if event["event"] == "probed":
-            self._state.readings[place] = readings_of(self._design, place, event["outputs"])
+            self._state.readings[place] = readings_of(self._design, self._design.on(place), event["outputs"])
             self._state.answered[place] = int(event["n"])
 
     async def _first_word(self, lookout: Lookout) -> None:

@@ -49,6 +49,12 @@ class Cut:
         return ("nft", f"table bridge {self.table}\ndelete table bridge {self.table}\n{self._text()}")
 
     @property
+    def tried(self) -> tuple[str, ...]:
+        """The command that lets the kernel judge it, without putting it in force and without a trace."""
+        # A table deleted and made again in one refused transaction is listed for a moment, as if it were in force.
+        return ("nft", "--check", self._text())
+
+    @property
     def heal(self) -> tuple[str, ...]:
         """The command that removes it, whether it is there or not."""
         return ("nft", f"table bridge {self.table}\ndelete table bridge {self.table}\n")

@@ -1,7 +1,7 @@
 """All servers of a cluster at once."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -69,7 +69,7 @@ async def look(
     """Look at the parts of all members (or ``only`` some) on every host: one round trip each."""
 
     async def one(host: str, wire: Wire) -> Sight:
-        members = [member for member in design.on(host) if only is None or member in only]
+        members = _those(design, host, only)
         parts = [to_look(part, values) for member in members for part in design.parts[member] if travels(part)]
         answer = await agent.ask(wire, "look", {"parts": parts})
         return Sight(answer["states"], answer["extra"], answer["ledger"])
@@ -78,18 +78,27 @@ async def look(
     return sights, {**fleet.unreachable, **failures}
 
 
-async def observe(design: Design, fleet: Fleet) -> dict[Member, Reading]:
-    """Return the reading of every member; members of hosts that do not answer are down."""
+async def observe(design: Design, fleet: Fleet, only: frozenset[Member] | None = None) -> dict[Member, Reading]:
+    """Return the reading of all members (or ``only`` some); members of hosts that do not answer are down.
+
+    Only what is asked for is probed: probes take processor time of the servers that are looked at.
+    """
 
     async def one(host: str, wire: Wire) -> dict[Member, Reading]:
-        return await _observe_host(design, host, wire)
+        members = _those(design, host, only)
+        answer = await agent.ask(wire, "observe", {"probes": probes_to_run(design, members)})
+        return readings_of(design, members, answer)
 
     answers, failures = await each_host(fleet, one)
     readings = {member: reading for each in answers.values() for member, reading in each.items()}
     for host, reason in {**fleet.unreachable, **failures}.items():
         silent = Reading(State.DOWN, reason=f"host unreachable: {reason}", facts=UNREACHABLE)
-        readings |= dict.fromkeys(design.on(host), silent)
+        readings |= dict.fromkeys(_those(design, host, only), silent)
     return readings
+
+
+def _those(design: Design, host: str, only: frozenset[Member] | None) -> tuple[Member, ...]:
+    return tuple(member for member in design.on(host) if only is None or member in only)
 
 
 def probes_of(design: Design, member: Member) -> tuple[Probe, ...]:
@@ -97,32 +106,26 @@ def probes_of(design: Design, member: Member) -> tuple[Probe, ...]:
     return design.components[member.component].probes(design.contexts[member])
 
 
-async def _observe_host(design: Design, host: str, wire: Wire) -> dict[Member, Reading]:
-    return readings_of(design, host, await agent.ask(wire, "observe", {"probes": probes_to_run(design, host)}))
-
-
-def _probes_on(design: Design, host: str) -> dict[str, tuple[Member, Probe]]:
+def _probes_of_all(design: Design, members: Iterable[Member]) -> dict[str, tuple[Member, Probe]]:
     return {
-        f"{member.name}/{probe.name}": (member, probe)
-        for member in design.on(host)
-        for probe in probes_of(design, member)
+        f"{member.name}/{probe.name}": (member, probe) for member in members for probe in probes_of(design, member)
     }
 
 
-def probes_to_run(design: Design, host: str) -> list[Data]:
+def probes_to_run(design: Design, members: Iterable[Member]) -> list[Data]:
     """Return the probes of a host's members as they travel."""
     return [
         {"key": key, "argv": list(probe.argv), "timeout_s": probe.timeout_s}
-        for key, (_, probe) in _probes_on(design, host).items()
+        for key, (_, probe) in _probes_of_all(design, members).items()
     ]
 
 
-def readings_of(design: Design, host: str, outputs: Mapping[str, Data]) -> dict[Member, Reading]:
-    """Return the readings of a host's members from what `probes_to_run` answered there."""
+def readings_of(design: Design, members: tuple[Member, ...], outputs: Mapping[str, Data]) -> dict[Member, Reading]:
+    """Return the readings of a host's members from what their `probes_to_run` answered there."""
     found: dict[Member, list[Reading]] = {}
-    for key, (member, probe) in _probes_on(design, host).items():
+    for key, (member, probe) in _probes_of_all(design, members).items():
         found.setdefault(member, []).append(_read(probe, Output(**outputs[key])))
-    silent = {member: Reading(State.OK) for member in design.on(host) if member not in found}
+    silent = {member: Reading(State.OK) for member in members if member not in found}
     return silent | {member: worst(tuple(readings)) for member, readings in found.items()}
 
 

@@ -41,12 +41,11 @@ async def wait_for(site: Site, members: Iterable[Member], condition: Condition =
 
 
 async def observe_only(site: Site, members: tuple[Member, ...]) -> dict[Member, Reading]:
-    """Return the readings of some members, asking only their hosts."""
+    """Return the readings of some members; nothing else is asked."""
     hosts = {member.host for member in members}
     wires = {host: wire for host, wire in site.fleet.wires.items() if host in hosts}
     gone = {host: site.fleet.unreachable.get(host, "no connection") for host in hosts - set(wires)}
-    readings = await observe(site.design, Fleet(wires, gone))
-    return {member: readings[member] for member in members}
+    return await observe(site.design, Fleet(wires, gone), frozenset(members))
 
 
 def _words(late: Mapping[Member, Reading]) -> str:

@@ -6,15 +6,32 @@ import os
 import subprocess
 import sys
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+# A third of the weight of an ordinary process: a busy server still answers within the limits of its probes.
+LOOKING_NICE = 5
 LEDGER = Path("/var/lib/holdfast/ledger.json")
 Data = dict[str, Any]
 
 
 class Failed(Exception):
     """A part that could not be brought about; the message says why."""
+
+
+def step_back() -> None:
+    """Let this process and all that it starts come after what the server is there for.
+
+    Sharing between sessions (sched(7), autogroup) comes before sharing by niceness, where the kernel does it.
+    """
+    os.nice(LOOKING_NICE)
+    with suppress(OSError):
+        # Refused to the first process of a session that we have for ourselves already, as under SSH.
+        os.setsid()
+    if os.getsid(0) == os.getpid():
+        with suppress(OSError):
+            Path("/proc/self/autogroup").write_text(str(LOOKING_NICE))
 
 
 def say(**event: object) -> None:
