@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cache
 
 import pytest
@@ -48,8 +48,8 @@ class PaperGround:
     def cut(self, grudges: tuple[tuple[str, str], ...]) -> Blow:
         return paper("cut", *(f"{one}>{other}" for one, other in grudges))
 
-    def lose(self, host: str, percent: int) -> Blow:
-        return paper("lose", host, str(percent))
+    def lose(self, hosts: Sequence[str], percent: int) -> Blow:
+        return paper("lose", *hosts, str(percent))
 
     def drop(self, host: str, protocol: str) -> Blow:
         return paper("drop", host, protocol)

@@ -72,7 +72,7 @@ def test_a_machine_cut_off_one_way_still_hears() -> None:
 def test_the_same_cut_has_the_same_table_and_another_cut_another() -> None:
     one, same = GROUND.cut((("a", "b"), ("b", "a"))), GROUND.cut((("b", "a"), ("a", "b")))
     assert one.heal == same.heal
-    others = [GROUND.cut((("a", "b"),)), GROUND.lose("a", 30), GROUND.lose("b", 30), GROUND.drop("a", "arp")]
+    others = [GROUND.cut((("a", "b"),)), GROUND.lose(("a",), 30), GROUND.lose(("b",), 30), GROUND.drop("a", "arp")]
     tables = {blow.heal for blow in (one, *others)}
     assert len(tables) == 5
 
@@ -88,20 +88,29 @@ def test_a_table_is_put_in_force_as_a_whole_and_removed_whether_it_is_there_or_n
 
 
 def test_loss_and_protocols_go_both_ways() -> None:
-    lossy = rules(GROUND.lose("a", 30))
-    assert lossy["forward"] == [
-        f"{way} {A} numgen random mod 100 < 30 counter drop" for way in ("iifname", "oifname")
-    ]
+    lossy = rules(GROUND.lose(("a",), 30))
+    share = "numgen random mod 100 < 30 counter drop"
+    assert lossy["forward"] == [f"iifname {A} {share}", f"iifname != {A} oifname {A} {share}"]
     assert lossy["input"][-1] == f"iifname {A} numgen random mod 100 < 30 counter drop"
     silent = rules(GROUND.drop("a", "vrrp"))
     assert f"iifname {A} ip protocol 112 counter drop" in silent["forward"]
     assert len(rules(GROUND.drop("a", "dns"))["forward"]) == 8
 
 
+def test_between_two_machines_that_share_a_loss_a_frame_is_lost_once() -> None:
+    both = "{ " + ", ".join(each.strip("{ }") for each in (A, B)) + " }"
+    lossy = rules(GROUND.lose(("a", "b"), 30))
+    assert [rule.partition(" numgen")[0] for rule in lossy["forward"]] == [
+        f"iifname {both}",
+        f"iifname != {both} oifname {both}",
+    ]
+    assert len(lossy["input"]) == len(lossy["output"]) == 5
+
+
 def test_what_makes_no_sense_is_refused() -> None:
     for percent in (0, 101):
         with pytest.raises(LabError, match="from 1 to 100"):
-            GROUND.lose("a", percent)
+            GROUND.lose(("a",), percent)
     with pytest.raises(LabError, match="there are: vrrp, arp, dns"):
         GROUND.drop("a", "http")
     with pytest.raises(LabError, match="there are: a, b, c"):
@@ -142,7 +151,7 @@ def test_evidence_of_delay() -> None:
 
 
 def test_blows_fall_underneath_and_can_be_undone() -> None:
-    blows = (GROUND.power_off("a"), GROUND.freeze("a"), GROUND.delay("a", 50, 10), GROUND.lose("a", 10))
+    blows = (GROUND.power_off("a"), GROUND.freeze("a"), GROUND.delay("a", 50, 10), GROUND.lose(("a",), 10))
     assert {blow.place for blow in blows} == {UNDERNEATH}
     assert not any(blow.once for blow in blows)
 
@@ -180,7 +189,7 @@ def test_fault_tables_of_this_lab_are_found_among_others() -> None:
 
 
 def test_a_cut_that_is_only_tried_is_never_listed() -> None:
-    tried = cuts.lose(PLAN, "a", 50).tried
+    tried = cuts.lose(PLAN, ("a",), 50).tried
     assert tried[:2] == ("nft", "--check")
     assert "delete" not in tried[2]
 

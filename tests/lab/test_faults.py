@@ -135,7 +135,7 @@ def test_a_machine_cut_off_from_all_loses_its_clients_but_not_our_hand(site: Sit
 
 
 def test_loss_is_a_share(site: Site) -> None:
-    blow = site.ground.lose("a", 50)
+    blow = site.ground.lose(("a",), 50)
 
     async def story(hands: Hands) -> None:
         before = int((await on(hands, "b", "sh", "-c", "wc -l </run/heard")).stdout)
@@ -283,7 +283,7 @@ def test_the_switch_on_a_machine_is_a_unit_of_its_own(site: Site) -> None:
 
 def test_heal_removes_what_nobody_else_will(site: Site) -> None:
     ground, name = site.ground, site.lab.plan.name
-    for blow in (ground.cut((("a", "b"),)), ground.lose("a", 30), ground.freeze("a"), ground.delay("b", 60, 0)):
+    for blow in (ground.cut((("a", "b"),)), ground.lose(("a",), 30), ground.freeze("a"), ground.delay("b", 60, 0)):
         for argv in blow.inject:
             subprocess.run(argv, check=True, timeout=30)
     for pid in pump.carriers(name, "b"):

@@ -167,7 +167,7 @@ def _lossy(percent: int) -> Fault:
         f"lose {percent} % of all frames to and from {{hosts}}",
         f"{percent} % of the frames to and from {{hosts}} are lost",
         "loss",
-        lambda ground, aim: tuple(ground.lose(host, percent) for host in aim.hosts),
+        lambda ground, aim: (ground.lose(aim.hosts, percent),),
         promise=_UNNOTICED if percent < 10 else _SERVES,
     )
 

@@ -136,12 +136,24 @@ def silence(plan: LabPlan, host: str) -> Cut:
     return Cut(plan.name, f"silence {host}", Rules((outward, inward), (outward,), (inward,)))
 
 
-def lose(plan: LabPlan, host: str, percent: int) -> Cut:
-    """Drop a share of what a machine sends and gets. Raises LabError for a share that is none."""
+def lose(plan: LabPlan, hosts: Sequence[str], percent: int) -> Cut:
+    """Drop a share of what machines send and get; of what goes between two of them that share, not twice.
+
+    Raises LabError for a share that is none.
+    """
     if not 0 < percent <= 100:
         raise LabError(f"cannot lose {percent} % of all frames: from 1 to 100")
-    machine, match = _machine(plan, host), f"numgen random mod 100 < {percent} "
-    return Cut(plan.name, f"lose {host} {percent}", _outward(plan, machine, match) + _inward(plan, machine, match))
+    machines = [_machine(plan, host) for host in hosts]
+    match = f"numgen random mod 100 < {percent} counter drop"
+    sent, got = f"{_from(plan, *machines)} {match}", f"{_to(plan, *machines)} {match}"
+    ours_in = tuple(rule for each in machines for rule in _hand_in(plan, each))
+    ours_out = tuple(rule for each in machines for rule in _hand_out(plan, each))
+    from_others = f"iifname != {_links(plan, *machines)} {got}"
+    return Cut(
+        plan.name,
+        f"lose {sorted(hosts)} {percent}",
+        Rules((sent, from_others), (*ours_in, sent), (*ours_out, got)),
+    )
 
 
 def drop(plan: LabPlan, host: str, protocol: str) -> Cut:
@@ -173,17 +185,18 @@ def _hand_out(plan: LabPlan, machine: MachinePlan) -> tuple[str, str]:
     )
 
 
-def _from(plan: LabPlan, machine: MachinePlan) -> str:
-    return f"iifname {_links(plan, machine)}"
+def _from(plan: LabPlan, *machines: MachinePlan) -> str:
+    return f"iifname {_links(plan, *machines)}"
 
 
-def _to(plan: LabPlan, machine: MachinePlan) -> str:
-    return f"oifname {_links(plan, machine)}"
+def _to(plan: LabPlan, *machines: MachinePlan) -> str:
+    return f"oifname {_links(plan, *machines)}"
 
 
-def _links(plan: LabPlan, machine: MachinePlan) -> str:
+def _links(plan: LabPlan, *machines: MachinePlan) -> str:
     """Both plugs that a machine may have in the bridge: its cable, or the end of the slow one (`lab/pump.py`)."""
-    return f'{{ "{link_name(plan.name, machine.name)}", "{delayed_link_name(plan.name, machine.name)}" }}'
+    ends = (name(plan.name, each.name) for each in machines for name in (link_name, delayed_link_name))
+    return "{ " + ", ".join(f'"{end}"' for end in ends) + " }"
 
 
 def _machine(plan: LabPlan, host: str) -> MachinePlan:

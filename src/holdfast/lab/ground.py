@@ -1,6 +1,6 @@
 """What lies under the machines of a lab, for faults: power, cables, time. A blow is commands for this computer."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from holdfast.lab import comeback, cuts, disk, freezer, lever, pump
 from holdfast.lab.cuts import Cut
@@ -58,9 +58,9 @@ class LabGround:
         """
         return _cut(cuts.cut(self.plan, grudges))
 
-    def lose(self, host: str, percent: int) -> Blow:
-        """Drop that share of all frames to and from a host, at random."""
-        return _cut(cuts.lose(self.plan, host, percent))
+    def lose(self, hosts: Sequence[str], percent: int) -> Blow:
+        """Drop that share of all frames to and from hosts, at random."""
+        return _cut(cuts.lose(self.plan, hosts, percent))
 
     def drop(self, host: str, protocol: str) -> Blow:
         """Drop frames of one protocol to and from a host: ``vrrp``, ``arp`` or ``dns``.
@@ -126,6 +126,8 @@ def _lacks_disks(plan: LabPlan) -> str:
 def _lacks_nft(plan: LabPlan) -> str:
     """Let the kernel judge a table with all matches that are used, without putting it in force."""
     host = plan.machines[0].name
-    rules = cuts.lose(plan, host, 50).rules + cuts.drop(plan, host, "vrrp").rules + cuts.drop(plan, host, "dns").rules
+    rules = (
+        cuts.lose(plan, (host,), 50).rules + cuts.drop(plan, host, "vrrp").rules + cuts.drop(plan, host, "dns").rules
+    )
     tried = attempt(Cut(plan.name, "try", rules).tried)
     return "" if tried.returncode == 0 else f"nft refuses rules for bridges: {tried.stderr.strip().splitlines()[0]}"

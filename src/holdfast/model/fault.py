@@ -5,7 +5,7 @@ gives blows: commands on one place each, with the commands that undo them and th
 A place is a host, reached by SSH, or UNDERNEATH: the computer that carries the machines of a lab.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -81,8 +81,8 @@ class Ground(Protocol):
         """
         ...
 
-    def lose(self, host: str, percent: int) -> Blow:
-        """Drop that share of all frames to and from a host, SSH of this computer excepted."""
+    def lose(self, hosts: Sequence[str], percent: int) -> Blow:
+        """Drop that share of all frames to and from hosts, once for each frame, SSH of this computer excepted."""
         ...
 
     def drop(self, host: str, protocol: str) -> Blow:
