@@ -209,6 +209,8 @@ def main() -> int:
             rows = asyncio.run(measure(chosen.file or folder / "cluster.yaml", WEATHERS, length_s, chosen.seed))
     except (CommandError, HandsError, WireError) as error:
         sys.exit(str(error))
+    except KeyboardInterrupt:
+        sys.exit("broken off")
     sys.stdout.write(f"{table(rows)}\n")
     return 1 if any(row.changes["database"] for row in rows) else 0
 

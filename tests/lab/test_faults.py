@@ -135,7 +135,7 @@ def test_a_machine_cut_off_from_all_loses_its_clients_but_not_our_hand(site: Sit
 
 
 def test_loss_is_a_share(site: Site) -> None:
-    blow = site.ground.lose(("a",), 50)
+    blow = site.ground.lose(("a", "b"), 50)
 
     async def story(hands: Hands) -> None:
         before = int((await on(hands, "b", "sh", "-c", "wc -l </run/heard")).stdout)
