@@ -19,11 +19,16 @@ from pathlib import Path
 from benchmarks.plan import SPECS, CommandError, cluster, say
 from holdfast.cli.arena import arena_of
 from holdfast.cli.common import cluster_of, open_design
+from holdfast.cli.demo import leading_host
 from holdfast.design.judge import HEALTHY
 from holdfast.drills.drill import Field
 from holdfast.drills.hands import Hands, HandsError
+from holdfast.lab import cuts, freezer
+from holdfast.lab.ground import LabGround
+from holdfast.lab.host import run
 from holdfast.lab.lab import lab_obstacle
-from holdfast.model.fault import UNDERNEATH, Aim
+from holdfast.lab.plan import LabError, LabPlan
+from holdfast.model.fault import Aim
 from holdfast.wire.base import WireError
 
 SPEC = SPECS[3].replace("database: {hosts: [a, b, c]}", "database: {hosts: [a, b, c], early_failover: true}")
@@ -40,15 +45,20 @@ COUNTED = ("doubts", "answers", "fences", "deposes", "kills", "process_deaths")
 
 @dataclass(frozen=True, slots=True)
 class Weather:
-    """What disturbs the cluster for a while; ``faults`` strike all hosts, ``stops``: machines stand still in turn."""
+    """What disturbs the cluster for a while.
+
+    ``faults`` strike all hosts, or that of the database's leader alone; ``stops``: machines stand still in turn.
+    """
 
     name: str
     faults: tuple[str, ...] = ()
     stops: bool = False
+    leader_only: bool = False
 
 
 WEATHERS = (
     Weather("5 % of all frames lost", ("machine-loss-5",)),
+    Weather("30 % of the leader's frames lost", ("machine-loss-30",), leader_only=True),
     Weather("30 % of all frames lost", ("machine-loss-30",)),
     Weather(f"machines stop for {STOP_S} s", stops=True),
     Weather("no processor is free", ("machine-cpu",)),
@@ -87,6 +97,10 @@ class Land:
                 raise CommandError(f"the cluster is not healthy after {HEALTHY_WITHIN_S:g} s: {status.health}")
             await asyncio.sleep(1.0)
         return time.monotonic() - begun
+
+    async def leader(self) -> str:
+        """Return the host that leads the database."""
+        return leading_host(self.design, await self.cluster.status())
 
     async def timeline(self) -> int:
         """Return the timeline of the database: it grows by one with every new leader."""
@@ -129,7 +143,7 @@ class Land:
         await self.healthy()
         before, counted, begun = await self.timeline(), await self.counts(), time.monotonic()
         since_s = time.time()
-        aim = Aim(self.hosts, self.hosts)
+        aim = Aim((await self.leader(),) if weather.leader_only else self.hosts, self.hosts)
         blows = [blow for name in weather.faults for blow in self.field.faults[name].strike(aim, self.field.ground)]
         ids = [f"calm-{number}" for number in range(len(blows))]
         try:
@@ -149,23 +163,30 @@ class Land:
         return Row(weather.name, lasted_s, changes, did, stops_s, healthy_after_s)
 
     async def _stops(self, until: float) -> tuple[float, ...]:
-        """Stop machines in turn; return how long each stood still at most, which is more than was wanted."""
-        lasted_s, ground = list[float](), self.field.ground
-        if ground is None:
+        """Stop machines in turn; return how long each was silent at most."""
+        lasted_s = list[float]()
+        if not isinstance(self.field.ground, LabGround):
             raise CommandError("machines can be stopped in a lab only")
-        wire = await self.field.connect(UNDERNEATH)
         while time.monotonic() < until:
-            blow, begun = ground.freeze(self.draw.choice(self.hosts)), time.monotonic()
-            try:
-                for argv in blow.inject:
-                    await wire.run(argv)
-                await asyncio.sleep(STOP_S)
-            finally:
-                for argv in blow.heal:
-                    await wire.run(argv)
-            lasted_s.append(time.monotonic() - begun)
+            lasted_s.append(await asyncio.to_thread(stop, self.field.ground.plan, self.draw.choice(self.hosts)))
             await asyncio.sleep(STOP_EVERY_S - STOP_S)
         return tuple(lasted_s)
+
+
+def stop(plan: LabPlan, host: str) -> float:
+    """Let a machine stand still, and return for how long it was silent at most (s). Raises LabError.
+
+    Not as a blow: its commands start programs, and a stop must not last half as long again as it should.
+    """
+    silence, begun = cuts.silence(plan, host), time.monotonic()
+    try:
+        run(silence.inject)
+        freezer.freezer("freeze", plan.name, host)
+        time.sleep(max(0.0, begun + STOP_S - time.monotonic()))
+    finally:
+        freezer.freezer("thaw", plan.name, host)
+        run(silence.heal)
+    return time.monotonic() - begun
 
 
 async def measure(file: Path, weathers: Sequence[Weather], length_s: float, seed: int) -> list[Row]:
@@ -207,7 +228,7 @@ def main() -> int:
     try:
         with nullcontext(chosen.file.parent) if chosen.file else cluster(3, SPEC) as folder:
             rows = asyncio.run(measure(chosen.file or folder / "cluster.yaml", WEATHERS, length_s, chosen.seed))
-    except (CommandError, HandsError, WireError) as error:
+    except (CommandError, HandsError, LabError, WireError) as error:
         sys.exit(str(error))
     except KeyboardInterrupt:
         sys.exit("broken off")
