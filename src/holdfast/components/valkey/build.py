@@ -21,6 +21,7 @@ FOLDER, STATE = "/etc/valkey", "/var/lib/valkey"
 FACTS = "/etc/holdfast/cache.json"
 TOOL = "/usr/local/lib/holdfast/cache-tool"
 WATCH = "/usr/local/lib/holdfast/cache-watch"
+PROBE, PROBE_PASSWORD = "/usr/local/lib/holdfast/cache-probe", "/etc/holdfast/cache-probe.env"
 # The name under which the sentinels know the primary.
 GROUP = "cache"
 CHECK_KEY = "holdfast:check"
@@ -60,6 +61,8 @@ def build(context: Context) -> tuple[Part, ...]:
         Package("valkey-tools"),
         File(FACTS, _facts(context), mode=0o600, sensitive=True),
         File(TOOL, render(__package__, "tool.py.j2"), mode=0o755),
+        File(PROBE, _probe(context), mode=0o755),
+        File(PROBE_PASSWORD, f"REDISCLI_AUTH={value(secret('probe'))}\n", mode=0o600, sensitive=True),
         *(_server(context) if here in data_hosts(context.spec) else ()),
         *(_sentinel(context) if here in sentinel_hosts(context.spec) else ()),
     )
@@ -80,11 +83,28 @@ def _facts(context: Context) -> str:
         "data": _addresses(context.spec, data_hosts(context.spec)),
         "sentinels": _addresses(context.spec, sentinel_hosts(context.spec)),
         "quorum": quorum(context.spec),
-        # Either copy of the host's certificate: sentinels only speak to members of the cluster.
-        "tls": f"{FOLDER}/tls" if context.host.name in data_hosts(context.spec) else f"{FOLDER}/sentinel-tls",
+        "tls": _tls(context),
         "passwords": {user: value(secret(user)) for user in ("operator", "probe")},
     }
     return json.dumps(facts, indent=2, sort_keys=True) + "\n"
+
+
+def _probe(context: Context) -> str:
+    return render(
+        __package__,
+        "probe.sh.j2",
+        host=context.host,
+        port=PORT,
+        sentinel_port=SENTINEL_PORT,
+        group=GROUP,
+        tls=_tls(context),
+        password_file=PROBE_PASSWORD,
+    )
+
+
+def _tls(context: Context) -> str:
+    """Either copy of the host's certificate: sentinels only speak to members of the cluster."""
+    return f"{FOLDER}/tls" if context.host.name in data_hosts(context.spec) else f"{FOLDER}/sentinel-tls"
 
 
 def _addresses(spec: Spec, names: tuple[str, ...]) -> list[str]:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import replace
 
-from holdfast.components.valkey.build import SENTINEL, SERVER, TOOL, WATCH
+from holdfast.components.valkey.build import PROBE, SENTINEL, SERVER, WATCH
 from holdfast.components.valkey.spec import data_hosts, sentinel_hosts
 from holdfast.model.component import Context
 from holdfast.model.member import Member
@@ -15,11 +15,11 @@ PRIMARY, REPLICA, WATCHER = "primary", "replica", "sentinel"
 def probes(context: Context) -> tuple[Probe, ...]:
     """Ask the server where data is kept, and the sentinel where there is one."""
     here = context.host.name
-    server = Probe("server", (TOOL, "probe-server"), read_server, units=(SERVER,))
+    server = Probe("server", (PROBE, "server"), read_server, units=(SERVER,))
     keeps_data = here in data_hosts(context.spec)
     # On a host with data the server's role is the member's; alone, the sentinel's is.
     reader = read_sentinel if keeps_data else read_sentinel_only
-    sentinel = Probe("sentinel", (TOOL, "probe-sentinel"), reader, units=(SENTINEL,))
+    sentinel = Probe("sentinel", (PROBE, "sentinel"), reader, units=(SENTINEL,))
     return (*((server,) if keeps_data else ()), *((sentinel,) if here in sentinel_hosts(context.spec) else ()))
 
 

@@ -21,17 +21,23 @@ class Failed(Exception):
 
 
 def step_back() -> None:
-    """Let this process and all that it starts come after what the server is there for.
-
-    Sharing between sessions (sched(7), autogroup) comes before sharing by niceness, where the kernel does it.
-    """
-    os.nice(LOOKING_NICE)
+    """Let this process and all that it starts come after what the server is there for."""
     with suppress(OSError):
         # Refused to the first process of a session that we have for ourselves already, as under SSH.
         os.setsid()
-    if os.getsid(0) == os.getpid():
-        with suppress(OSError):
-            Path("/proc/self/autogroup").write_text(str(LOOKING_NICE))
+    put_back(os.getpid())
+
+
+def put_back(pid: int) -> None:
+    """Let a process and all that it will start come after what the server is there for.
+
+    Sharing between sessions (sched(7), autogroup) comes before sharing by niceness, where the kernel does it.
+    """
+    # A short command may have ended already.
+    with suppress(OSError):
+        os.setpriority(os.PRIO_PROCESS, pid, max(LOOKING_NICE, os.getpriority(os.PRIO_PROCESS, pid)))
+        if os.getsid(pid) == pid:
+            Path(f"/proc/{pid}/autogroup").write_text(str(LOOKING_NICE))
 
 
 def say(**event: object) -> None:
@@ -40,17 +46,33 @@ def say(**event: object) -> None:
     sys.stdout.flush()
 
 
-def run(argv: list[str], timeout_s: float = 60.0) -> Data:
-    """Run a command; exit code 124 when it runs out of time, 127 when it is not there."""
+def run(argv: list[str], timeout_s: float = 60.0, aside: bool = False) -> Data:
+    """Run a command; exit code 124 when it runs out of time, 127 when it is not there.
+
+    ``aside``: it comes after what the server is there for (`put_back`).
+    """
+    pipe = subprocess.PIPE
     try:
-        done = subprocess.run(
-            argv, stdin=subprocess.DEVNULL, capture_output=True, timeout=timeout_s, text=True, errors="replace"
+        process = subprocess.Popen(
+            argv,
+            stdin=subprocess.DEVNULL,
+            stdout=pipe,
+            stderr=pipe,
+            text=True,
+            errors="replace",
+            start_new_session=aside,
         )
-    except subprocess.TimeoutExpired:
-        return {"exit_code": 124, "stdout": "", "stderr": f"no end within {timeout_s:g} s"}
     except OSError as error:
         return {"exit_code": 127, "stdout": "", "stderr": f"{argv[0]}: {error.strerror}"}
-    return {"exit_code": done.returncode, "stdout": done.stdout, "stderr": done.stderr}
+    if aside:
+        put_back(process.pid)
+    with process:
+        try:
+            stdout, stderr = process.communicate(timeout=timeout_s)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            return {"exit_code": 124, "stdout": "", "stderr": f"no end within {timeout_s:g} s"}
+    return {"exit_code": process.returncode, "stdout": stdout, "stderr": stderr}
 
 
 def must(argv: list[str], timeout_s: float = 60.0) -> str:

@@ -9,5 +9,5 @@ def answer(request: Data) -> Data:
     """Run probes; return their outputs by key."""
     probes = request["probes"]
     with ThreadPoolExecutor(max_workers=8) as pool:
-        outputs = pool.map(lambda probe: run(probe["argv"], probe["timeout_s"]), probes)
+        outputs = pool.map(lambda probe: run(probe["argv"], probe["timeout_s"], aside=True), probes)
     return {probe["key"]: output for probe, output in zip(probes, outputs, strict=True)}
