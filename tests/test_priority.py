@@ -10,7 +10,7 @@ from holdfast.drills.priority import NICE, go_first
 
 
 def test_the_calling_thread_goes_first_and_nothing_else(tmp_path: Path) -> None:
-    group, seen = tmp_path / "autogroup", {}
+    group, seen = tmp_path / "autogroup", dict[str, int]()
     before = os.getpriority(os.PRIO_PROCESS, 0)
 
     def client() -> None:
