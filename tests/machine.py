@@ -28,6 +28,8 @@ class Machine:
     )
     done: list[str] = field(default_factory=list)
     probes: dict[str, Data] = field(default_factory=dict)
+    # From the moment when the part of this key is done, these probes answer so.
+    probes_after: dict[str, dict[str, Data]] = field(default_factory=dict)
     fails_at: str = ""
     # Doing the part of this key leaves a restart of the unit owed; while one is owed, probes say so and fail.
     owes_after: dict[str, str] = field(default_factory=dict)
@@ -89,6 +91,7 @@ class Machine:
 
     def _do(self, member: str, part: Data) -> None:
         self.done.append(part["key"])
+        self.probes |= self.probes_after.get(part["key"], {})
         if part["key"] in self.owes_after:
             self.ledger["owed"][self.owes_after[part["key"]]] = "restart"
         elif part["kind"] == "unit":

@@ -259,6 +259,22 @@ def test_a_sick_member_keeps_the_others_from_being_interrupted(lab: Lab) -> None
     assert [text for text in lab.told if text.startswith("changing")] == ["changing store@b"]
 
 
+def test_a_standby_is_interrupted_when_the_one_before_is_a_standby_again_and_not_sooner(lab: Lab) -> None:
+    lab.roles(a="leader", b="standby", c="standby")
+    lab.apply()
+    lab.told.clear()
+    back = {"store@b/role": {"exit_code": 0, "stdout": "replica", "stderr": ""}}
+    lab.machines["b"].probes_after = {"unit:store.service": back}
+    with pytest.raises(GateError, match=r"store@b \(replica only\)"):
+        lab.apply(spec(size=11))
+    assert [text for text in lab.told if text.startswith("changing")] == ["changing store@b"]
+    lab.roles(b="standby")
+    # The toy's leader keeps its role: that is where it ends now.
+    with pytest.raises(GateError, match=r"store@a \(leader only\)"):
+        lab.apply(spec(size=11))
+    assert "changing store@c" in lab.told
+
+
 def test_a_step_that_reads_a_changed_file_is_planned_too(tmp_path: Path) -> None:
     step = Step("load", ("load", "/etc/web.conf"), ("loaded", "/etc/web.conf"), brings=Effect.RESTART)
     loading = replace(TOYS["web"], build=lambda context: (*TOYS["web"].build(context), step))

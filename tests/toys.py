@@ -55,6 +55,7 @@ STORE = Component(
     probes=lambda _context: (Probe("role", ("role",), read_store, units=("store.service",)),),
     violations=_two_leaders,
     lead_roles=("leader",),
+    standby_roles=("standby",),
     handover=lambda _context, to_host: Handover(("switch", to_host)),
 )
 WEB = Component(

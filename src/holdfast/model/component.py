@@ -152,6 +152,8 @@ class Component:
     - ``probes``, ``violations``: health, and states of all its members together that break safety.
     - ``watches``: roles that one member at most may have, as they are watched during a drill.
     - ``lead_roles``: roles whose holder is changed last, after ``handover(context, to_host)`` has moved them.
+    - ``standby_roles``: roles that the leader relies on; while fewer members have one than before a change, no other
+      member is interrupted.
     - ``drain(context, server_host)``: how a client of its kind takes a server out of use.
     - ``faults(contexts)``: ways to break it that only this engine has, from the contexts of all its members.
     - ``milestones``: the steps of its failover as they stand in its own journal.
@@ -171,6 +173,7 @@ class Component:
     violations: Callable[[Mapping[Member, Reading]], tuple[str, ...]] = _no_violations
     watches: Callable[[Context], tuple[Watch, ...]] = _no_watches
     lead_roles: tuple[str, ...] = ()
+    standby_roles: tuple[str, ...] = ()
     handover: Callable[[Context, str], Handover] | None = None
     drain: Callable[[Context, str], Drain] | None = None
     faults: Callable[[tuple[Context, ...]], tuple[Fault, ...]] = _no_faults

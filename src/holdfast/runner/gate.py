@@ -11,16 +11,22 @@ from holdfast.runner.fleet import Fleet, observe, probes_of
 from holdfast.runner.site import GateError, Site
 
 PAUSE_S = 0.5
-Condition = Callable[[Member, Reading], bool]
+# Which members are still late, as they are read.
+Late = Callable[[Mapping[Member, Reading]], Iterable[Member]]
 
 
-def healthy(_member: Member, reading: Reading) -> bool:
-    """Return whether a member is healthy."""
-    return reading.state is State.OK
+def sick(readings: Mapping[Member, Reading]) -> tuple[Member, ...]:
+    """Return the members that are not healthy."""
+    return tuple(member for member, reading in readings.items() if reading.state is not State.OK)
 
 
-async def wait_for(site: Site, members: Iterable[Member], condition: Condition = healthy) -> dict[Member, Reading]:
-    """Wait until all members meet a condition. Raises GateError with the reason and the last journal lines."""
+def in_roles(readings: Mapping[Member, Reading], roles: tuple[str, ...]) -> tuple[Member, ...]:
+    """Return the members that have one of some roles."""
+    return tuple(member for member, reading in readings.items() if reading.role in roles)
+
+
+async def wait_for(site: Site, members: Iterable[Member], late_ones: Late = sick) -> dict[Member, Reading]:
+    """Wait until no member is late. Raises GateError with the reason and the last journal lines."""
     watched = tuple(members)
     if not watched:
         return {}
@@ -28,7 +34,7 @@ async def wait_for(site: Site, members: Iterable[Member], condition: Condition =
     shown = ""
     while True:
         readings = await observe_only(site, watched)
-        late = {member: reading for member, reading in readings.items() if not condition(member, reading)}
+        late = {member: readings[member] for member in late_ones(readings)}
         if not late:
             return readings
         elapsed_s = time.monotonic() - begun
@@ -49,7 +55,11 @@ async def observe_only(site: Site, members: tuple[Member, ...]) -> dict[Member, 
 
 
 def _words(late: Mapping[Member, Reading]) -> str:
-    return "; ".join(f"{member.name} ({reading.reason or reading.state})" for member, reading in late.items())
+    return "; ".join(f"{member.name} ({_why(reading)})" for member, reading in late.items())
+
+
+def _why(reading: Reading) -> str:
+    return reading.reason or (f"{reading.role} only" if reading.role else str(reading.state))
 
 
 async def _explain(site: Site, late: Mapping[Member, Reading]) -> str:

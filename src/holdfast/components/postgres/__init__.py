@@ -19,6 +19,7 @@ component = Component(
     violations=violations,
     watches=watches,
     lead_roles=("leader",),
+    standby_roles=("sync standby",),
     handover=handover,
     faults=faults,
     milestones=MILESTONES,
