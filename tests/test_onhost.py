@@ -138,14 +138,35 @@ def test_an_archive_is_there_whole_or_not_at_all(tmp_path: Path) -> None:
     assert state(part) == "same"
 
 
-def test_an_archive_cannot_write_outside_its_directory(tmp_path: Path) -> None:
+def entry(name: str, link: str = "", kind: bytes = tarfile.SYMTYPE) -> tarfile.TarInfo:
+    info = tarfile.TarInfo(name)
+    if link:
+        info.type, info.linkname = kind, link
+    return info
+
+
+@pytest.mark.parametrize(
+    "strange",
+    [
+        entry("../evil"),
+        entry("/evil"),
+        entry("in/../../evil"),
+        entry("link", "/etc"),
+        entry("a/link", "../../evil"),
+        entry("hard", "/etc/passwd", tarfile.LNKTYPE),
+        entry("pipe", "x", tarfile.FIFOTYPE),
+    ],
+    ids=lambda info: f"{info.name} {info.linkname}".strip(),
+)
+def test_an_archive_cannot_write_outside_its_directory(tmp_path: Path, strange: tarfile.TarInfo) -> None:
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w:gz") as tar:
-        tar.addfile(tarfile.TarInfo("../evil"), io.BytesIO())
+        tar.addfile(strange, io.BytesIO())
     data = base64.b64encode(buffer.getvalue()).decode()
     with pytest.raises(tarfile.TarError):
         acted({"kind": "archive", "key": "archive:r", "path": str(tmp_path / "in" / "1"), "data": data})
     assert not (tmp_path / "in" / "evil").exists()
+    assert not (tmp_path / "in" / "1").exists()
 
 
 def test_a_link_is_moved_and_given_up_like_a_file(tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """Converging: bringing the servers to the design, stage by stage, behind health gates."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from holdfast.design.design import Design
@@ -12,7 +12,7 @@ from holdfast.runner import agent
 from holdfast.runner.agent import AskError
 from holdfast.runner.drain import drained
 from holdfast.runner.fleet import Fleet, look, observe
-from holdfast.runner.gate import in_roles, observe_only, wait_for
+from holdfast.runner.gate import in_roles, observe_only, standbys, wait_for, wait_for_standbys
 from holdfast.runner.manifest import to_act
 from holdfast.runner.plan import Change, Plan, Sight, member_changes
 from holdfast.runner.site import GateError, RunError, Site
@@ -130,34 +130,13 @@ async def _change_together(
 
 async def _change_alone(site: Site, member: Member, changes: Iterable[Change]) -> None:
     site.say(f"changing {member.name}")
-    standing = await _standing(site, member.component)
+    wanted = await standbys(site, member.component)
     if await hand_over(site, member, ""):
-        await standing()
+        await wait_for_standbys(site, member.component, wanted)
     async with drained(site, member):
         await _act_on_hosts(site, {member.host: [(member, _parts_to_act(site.design, member, changes))]})
         await wait_for(site, (member,))
-    await standing()
-
-
-async def _standing(site: Site, name: str) -> Callable[[], Awaitable[None]]:
-    """Return what waits until as many members of a component as now have a role that its leader relies on.
-
-    A replica is healthy before commits may wait for it: interrupting the other one then would stop writes.
-    """
-    roles, members = site.design.components[name].standby_roles, site.design.of(name)
-    wanted = len(in_roles(await observe_only(site, members), roles)) if roles else 0
-    leads = site.design.components[name].lead_roles
-
-    def late(readings: Mapping[Member, Reading]) -> tuple[Member, ...]:
-        if len(in_roles(readings, roles)) >= wanted:
-            return ()
-        return tuple(member for member in readings if member not in in_roles(readings, roles + leads))
-
-    async def wait() -> None:
-        if wanted:
-            await wait_for(site, members, late)
-
-    return wait
+    await wait_for_standbys(site, member.component, wanted)
 
 
 def _parts_to_act(design: Design, member: Member, changes: Iterable[Change]) -> list[Part]:

@@ -46,6 +46,29 @@ async def wait_for(site: Site, members: Iterable[Member], late_ones: Late = sick
         await asyncio.sleep(PAUSE_S)
 
 
+async def standbys(site: Site, component: str) -> int:
+    """Return how many members of a component have a role that its leader relies on."""
+    roles = site.design.components[component].standby_roles
+    return len(in_roles(await observe_only(site, site.design.of(component)), roles)) if roles else 0
+
+
+async def wait_for_standbys(site: Site, component: str, wanted: int) -> None:
+    """Wait until as many members again have a role that the leader relies on. Raises GateError.
+
+    A replica is healthy before commits may wait for it: interrupting another one then would stop writes.
+    """
+    kind = site.design.components[component]
+
+    def late(readings: Mapping[Member, Reading]) -> tuple[Member, ...]:
+        if len(in_roles(readings, kind.standby_roles)) >= wanted:
+            return ()
+        fit = in_roles(readings, kind.standby_roles + kind.lead_roles)
+        return tuple(member for member in readings if member not in fit)
+
+    if wanted:
+        await wait_for(site, site.design.of(component), late)
+
+
 async def observe_only(site: Site, members: tuple[Member, ...]) -> dict[Member, Reading]:
     """Return the readings of some members; nothing else is asked."""
     hosts = {member.host for member in members}

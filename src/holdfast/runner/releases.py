@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from holdfast.model.parts import Archive
+from holdfast.runner.onhost.basics import extract
 from holdfast.runner.site import RunError
 from holdfast.runner.vault import FOLDER, private_folder
 
@@ -47,7 +48,7 @@ class Releases:
         """Put the files of a release into a folder. Raises RunError when it is not in the store."""
         try:
             with tarfile.open(self._path(digest)) as tar:
-                tar.extractall(folder, filter="data")
+                extract(tar, folder)
         except FileNotFoundError:
             raise RunError(f"release {digest[:12]} is not in {self.folder / 'releases'}") from None
 

@@ -17,6 +17,7 @@ from holdfast.runner.onhost.basics import (
     Data,
     Failed,
     digest_of,
+    extract,
     link_mark,
     must,
     read_ledger,
@@ -170,7 +171,7 @@ def unpack(ledger: Data, part: Data) -> None:
     fresh = Path(tempfile.mkdtemp(dir=path.parent, prefix=".holdfast-"))
     try:
         with tarfile.open(fileobj=io.BytesIO(base64.b64decode(part["data"]))) as archive:
-            archive.extractall(fresh, filter="data")
+            extract(archive, fresh)
         fresh.chmod(0o755)
         fresh.rename(path)
     except BaseException:
