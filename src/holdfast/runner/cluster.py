@@ -12,6 +12,7 @@ from holdfast.model.member import Member
 from holdfast.model.parts import Effect
 from holdfast.runner import authority, converge
 from holdfast.runner.fleet import Connect, Fleet, look, muster, observe
+from holdfast.runner.gate import in_roles, observe_only
 from holdfast.runner.lock import locked
 from holdfast.runner.plan import Change, Plan, Sight, make_plan, with_roles
 from holdfast.runner.releases import Releases
@@ -118,9 +119,8 @@ async def _switch(site: Site, component: str, to_host: str) -> tuple[Member, ...
 
 
 async def _leading(site: Site, component: str) -> tuple[Member, ...]:
-    readings = await observe(site.design, site.fleet)
-    roles = site.design.components[component].lead_roles
-    return tuple(each for each in site.design.of(component) if each in readings and readings[each].role in roles)
+    readings = await observe_only(site, site.design.of(component))
+    return in_roles(readings, site.design.components[component].lead_roles)
 
 
 def what_changed(planned: Plan, fresh: Plan) -> str:
