@@ -118,15 +118,15 @@ def _grudge(plan: LabPlan, source: str, target: str) -> Rules:
     return _outward(plan, _machine(plan, source)) if source else _inward(plan, _machine(plan, target))
 
 
-def _outward(plan: LabPlan, machine: MachinePlan, match: str = "") -> Rules:
-    """Drop what a machine sends: to the others, and to this computer but for our own hand on it."""
-    drop = f"{_from(plan, machine)} {match}counter drop"
-    return Rules(forward=(drop,), input=(*_hand_in(plan, machine), drop))
+def _outward(plan: LabPlan, *machines: MachinePlan, match: str = "") -> Rules:
+    """Drop what machines send: to the others, and to this computer but for our own hand on them."""
+    drop = f"{_from(plan, *machines)} {match}counter drop"
+    return Rules(forward=(drop,), input=(*(rule for each in machines for rule in _hand_in(plan, each)), drop))
 
 
-def _inward(plan: LabPlan, machine: MachinePlan, match: str = "") -> Rules:
-    drop = f"{_to(plan, machine)} {match}counter drop"
-    return Rules(forward=(drop,), output=(*_hand_out(plan, machine), drop))
+def _inward(plan: LabPlan, *machines: MachinePlan, match: str = "") -> Rules:
+    drop = f"{_to(plan, *machines)} {match}counter drop"
+    return Rules(forward=(drop,), output=(*(rule for each in machines for rule in _hand_out(plan, each)), drop))
 
 
 def silence(plan: LabPlan, host: str) -> Cut:
@@ -144,16 +144,11 @@ def lose(plan: LabPlan, hosts: Sequence[str], percent: int) -> Cut:
     if not 0 < percent <= 100:
         raise LabError(f"cannot lose {percent} % of all frames: from 1 to 100")
     machines = [_machine(plan, host) for host in hosts]
-    match = f"numgen random mod 100 < {percent} counter drop"
-    sent, got = f"{_from(plan, *machines)} {match}", f"{_to(plan, *machines)} {match}"
-    ours_in = tuple(rule for each in machines for rule in _hand_in(plan, each))
-    ours_out = tuple(rule for each in machines for rule in _hand_out(plan, each))
-    from_others = f"iifname != {_links(plan, *machines)} {got}"
-    return Cut(
-        plan.name,
-        f"lose {sorted(hosts)} {percent}",
-        Rules((sent, from_others), (*ours_in, sent), (*ours_out, got)),
-    )
+    share = f"numgen random mod 100 < {percent} "
+    sent, got = _outward(plan, *machines, match=share), _inward(plan, *machines, match=share)
+    from_others = tuple(f"iifname != {_links(plan, *machines)} {rule}" for rule in got.forward)
+    rules = Rules(sent.forward + from_others, sent.input, got.output)
+    return Cut(plan.name, f"lose {sorted(hosts)} {percent}", rules)
 
 
 def drop(plan: LabPlan, host: str, protocol: str) -> Cut:
@@ -162,7 +157,7 @@ def drop(plan: LabPlan, host: str, protocol: str) -> Cut:
         raise LabError(f"cannot drop {protocol!r} only; there are: {', '.join(PROTOCOLS)}")
     machine, rules = _machine(plan, host), Rules()
     for match in PROTOCOLS[protocol]:
-        rules += _outward(plan, machine, f"{match} ") + _inward(plan, machine, f"{match} ")
+        rules += _outward(plan, machine, match=f"{match} ") + _inward(plan, machine, match=f"{match} ")
     return Cut(plan.name, f"drop {host} {protocol}", rules)
 
 

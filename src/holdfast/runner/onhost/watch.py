@@ -187,7 +187,7 @@ def answer(request: Data) -> Data:
 
 def _probe(request: Data, number: str) -> None:
     with suppress(BrokenPipeError):
-        tell(event="probed", n=number, outputs=observe.answer(request))
+        tell(event="probed", n=number, outputs=observe.answer(request, aside=True))
 
 
 def tell(**event: Any) -> None:
