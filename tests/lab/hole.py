@@ -28,6 +28,7 @@ WATCH = "holdfast-watch.service"
 DROP_IN = "/run/systemd/system/patroni.service.d/zz-hole.conf"
 GO = "/run/hole-go"
 PROMOTED_WITHIN_S, LEVEL_WITHIN_S = 20.0, 60.0
+WALDUMP = "/usr/lib/postgresql/17/bin/pg_waldump"
 AS_POSTGRES = ("setpriv", "--reuid=postgres", "--regid=postgres", "--init-groups", "--reset-env")
 # One session from before the cut: 50 writes, then silence until told to go on, then as fast as it can until it fails.
 # A warning is no acknowledgement: it says that the wait for a replica was broken off.
@@ -40,7 +41,7 @@ ask = session.cursor()
 def write(key):
     started = time.monotonic()
     try:
-        ask.execute("INSERT INTO hole VALUES (%s, repeat('x', 500))", (key,))
+        ask.execute("INSERT INTO hole VALUES (%s)", (key,))
         outcome = "indeterminate" if session.notices else "ok"
     except psycopg2.Error:
         outcome = "indeterminate"
@@ -116,7 +117,9 @@ def provoked(cluster: LabCluster, parts: Parts, *, fence: bool, aftermath: Calla
 
     ``aftermath``: what is done before it is healed.
     """
-    sql(cluster, parts.leader, "DROP TABLE IF EXISTS hole; CREATE TABLE hole (key text PRIMARY KEY, filler text)")
+    sql(cluster, parts.leader, "DROP TABLE IF EXISTS hole; CREATE TABLE hole (key text PRIMARY KEY)")
+    # What is written after the cut shall fit into one segment, else no replica that is ahead can be in the winner's.
+    sql(cluster, parts.leader, "SELECT pg_switch_wal()")
     prefix = f"/holdfast/{cluster.design.spec.name}/"
     (cut,) = blows(cluster, "inside-only-sql", parts.leader, parts.voter)
     # The leader's own service would close its database: what is tried is that nobody needs that.
@@ -126,6 +129,7 @@ def provoked(cluster: LabCluster, parts: Parts, *, fence: bool, aftermath: Calla
         strike(cluster, blows(cluster, "etcd-lead", parts.winner))
         with writer(cluster, parts.leader) as process:
             told = list(until_silent(process))
+            settled(cluster, parts.leader)
             begun = time.monotonic()
             strike(cluster, (cut,))
             try:
@@ -222,6 +226,14 @@ def spoke(cluster: LabCluster, parts: Parts) -> bool:
     return fork or "is not in this server's history" in told
 
 
+def in_one_segment(cluster: LabCluster, parts: Parts) -> bool:
+    """Return whether the voter is in the segment of the log in which the winner is."""
+    size = int(sql(cluster, parts.winner, "SELECT setting FROM pg_settings WHERE name = 'wal_segment_size'"))
+    places = {parts.winner: "pg_current_wal_lsn()", parts.voter: "pg_last_wal_receive_lsn()"}
+    ask = "SELECT pg_wal_lsn_diff({}, '0/0')"
+    return len({int(sql(cluster, host, ask.format(place))) // size for host, place in places.items()}) == 1
+
+
 @contextmanager
 def segment_kept(cluster: LabCluster) -> Iterator[None]:
     """Let new leaders go on in the segment of the log in which they were promoted."""
@@ -305,6 +317,23 @@ def until_silent(process: "subprocess.Popen[str]") -> Iterator[list[str]]:
             return
         yield one
     raise AssertionError("the writer ended at once")
+
+
+def settled(cluster: LabCluster, leader: str) -> None:
+    """Wait until the background writer has logged a snapshot and both replicas have it.
+
+    It alone writes without being asked, and 15 s later at the earliest again (LOG_SNAPSHOT_INTERVAL_MS). A snapshot
+    that only the voter got would be a voter ahead of the winner, and nobody would be promoted.
+    """
+    begin = sql(cluster, leader, "SELECT pg_logical_emit_message(false, 'hole', '')").strip()
+    name = "SELECT current_setting('data_directory') || '/pg_wal/' || pg_walfile_name(pg_current_wal_lsn())"
+    dump = (*AS_POSTGRES, WALDUMP, f"--start={begin}", "--rmgr=Standby", sql(cluster, leader, name).strip())
+    behind = "SELECT count(*) FROM pg_stat_replication WHERE flush_lsn < pg_current_wal_insert_lsn()"
+    until = time.monotonic() + LEVEL_WITHIN_S
+    # The dump ends with an error, where the log ends.
+    while "RUNNING_XACTS" not in cluster.inside(leader, *dump, check=False) or int(sql(cluster, leader, behind)):
+        assert time.monotonic() < until, "the background writer logged no snapshot"
+        time.sleep(0.2)
 
 
 def promotion(cluster: LabCluster, host: str) -> float:

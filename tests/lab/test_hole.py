@@ -7,7 +7,7 @@ import pytest
 from holdfast.drills.record import Verdict
 from lab.cluster import LabCluster
 from lab.figures import Measured
-from lab.hole import Parts, Seen, falsely_acknowledged, parts_of, provoked, segment_kept, sql
+from lab.hole import Parts, Seen, falsely_acknowledged, in_one_segment, parts_of, provoked, segment_kept, sql
 
 pytestmark = pytest.mark.lab
 
@@ -18,17 +18,22 @@ def tell(measured: Measured, seen: Seen) -> None:
     measured("lost", f"{seen.lost}: {seen.verdict}")
 
 
-def second_fault(cluster: LabCluster, parts: Parts) -> tuple[Seen, bool]:
+def second_fault(cluster: LabCluster, parts: Parts, *, new_segment: bool) -> tuple[Seen, bool]:
     """Provoke the hole without a fence, and let the voter come back to the new leader before it is rewound."""
     told: list[bool] = []
-    seen = provoked(cluster, parts, fence=False, aftermath=lambda: told.append(falsely_acknowledged(cluster, parts)))
+
+    def returns() -> None:
+        assert in_one_segment(cluster, parts) is not new_segment
+        told.append(falsely_acknowledged(cluster, parts))
+
+    seen = provoked(cluster, parts, fence=False, aftermath=returns)
     return seen, told[0]
 
 
 def test_a_leader_deposed_without_a_fence_loses_what_a_voter_acknowledges(
     cluster: LabCluster, measured: Measured
 ) -> None:
-    seen, false = second_fault(cluster, parts_of(cluster))
+    seen, false = second_fault(cluster, parts_of(cluster), new_segment=True)
     tell(measured, seen)
     measured("a replica ahead of the new leader acknowledges what it does not have", false)
     assert not false, "the new leader had begun a new segment of its log"
@@ -50,7 +55,7 @@ def test_without_a_new_segment_a_replica_that_is_ahead_acknowledges_what_it_does
     cluster: LabCluster, measured: Measured
 ) -> None:
     with segment_kept(cluster):
-        seen, false = second_fault(cluster, parts_of(cluster))
+        seen, false = second_fault(cluster, parts_of(cluster), new_segment=False)
     tell(measured, seen)
     measured("a replica ahead of the new leader acknowledges what it does not have", false)
     assert false
