@@ -14,7 +14,8 @@ from holdfast.components import postgres, valkey
 from holdfast.components.postgres.watch import read_leading
 from holdfast.components.valkey.watch import read_accepting
 from holdfast.design.design import Design, make_design
-from holdfast.design.judge import judge
+from holdfast.design.judge import Status, judge
+from holdfast.drills import eyes
 from holdfast.drills.clocks import tick
 from holdfast.drills.eyes import Eyes, Seen
 from holdfast.drills.findings import Found, finding_moments, found_in, healths, unreachable
@@ -111,6 +112,29 @@ def test_roles_are_followed_on_all_machines(tmp_path: Path) -> None:
     assert seen.blind == ()
     assert 0 < seen.clock_error_s < 0.5
     assert seen.healths[-1][1] == "healthy"
+
+
+def test_nobody_is_asked_for_health_while_the_eyes_rest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(eyes, "REST_S", 1.0)
+    machines = Machines(tmp_path)
+    machines.say("a", "leader 1")
+
+    async def drill() -> tuple[Status | None, float]:
+        async with eyes_of(machines) as seeing:
+            await until_health(seeing, "healthy")
+            await seeing.rest()
+            begun_s, before = time.monotonic(), seeing.status
+            await asyncio.sleep(0.8)
+            resting = seeing.status
+            async with asyncio.timeout(30):
+                while seeing.status is before:
+                    await asyncio.sleep(0.02)
+            assert resting is before
+            return seeing.status, time.monotonic() - begun_s
+
+    status, looked_after_s = asyncio.run(drill())
+    assert status is not None
+    assert looked_after_s >= 1.0
 
 
 def test_two_leaders_are_seen(tmp_path: Path) -> None:

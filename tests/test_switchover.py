@@ -2,6 +2,7 @@
 
 import signal
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -46,18 +47,35 @@ def test_replicas_elect_only_when_each_has_all(
     assert bool(why) is bool(words)
 
 
-def test_a_leader_is_stopped_by_its_own_number_only(tmp_path: Path) -> None:
+def stop_and(rules: list[str]) -> Callable[..., float]:
+    """Return the script's `stop`, with packet rules that are noted instead of loaded."""
     stop = script("postgres", "member")["stop"]
+    stop.__globals__["rules"] = rules.append
+    found: Callable[..., float] = stop
+    return found
+
+
+def notes(pid: int, folder: Path) -> str:
+    """What a postmaster writes down about itself: its number, its folder, when it started, its port."""
+    return f"{pid}\n{folder}\n1795302497\n5433\n"
+
+
+def test_a_leader_is_stopped_by_its_own_number_only(tmp_path: Path) -> None:
+    rules: list[str] = []
+    stop = stop_and(rules)
     file = tmp_path / "postmaster.pid"
     with subprocess.Popen(("sleep", "60"), cwd=tmp_path) as postmaster, subprocess.Popen(("sleep", "60")) as other:
-        file.write_text(f"{other.pid}\n{tmp_path}\n")
+        file.write_text(notes(other.pid, tmp_path))
         with pytest.raises(SystemExit, match="is none of the database"):
             stop(str(tmp_path))
         assert other.poll() is None
+        assert rules == []
         other.kill()
-        file.write_text(f"{postmaster.pid}\n{tmp_path}\n")
+        file.write_text(notes(postmaster.pid, tmp_path))
         assert stop(str(tmp_path)) < 5
         assert postmaster.wait(5) == -signal.SIGINT
+        assert "{ 5433 timeout 15s }" in rules[0]
+        assert rules[1:] == ["delete table inet holdfast_handover"]
     # It is gone, with or without its file.
     assert stop(str(tmp_path)) < 5
     file.unlink()
@@ -65,7 +83,7 @@ def test_a_leader_is_stopped_by_its_own_number_only(tmp_path: Path) -> None:
 
 
 def test_other_replicas_are_hung_up_on_when_no_new_connection_is_taken(tmp_path: Path) -> None:
-    stop = script("postgres", "member")["stop"]
+    stop = stop_and([])
     file, ended = tmp_path / "postmaster.pid", tmp_path / "ended"
     # A postmaster that notes 0.2 s after the signal that it stops, and ends when its child has ended.
     child = f"trap 'cp {file} {ended}; exit' TERM; while :; do sleep 0.01; done"
@@ -73,7 +91,7 @@ def test_other_replicas_are_hung_up_on_when_no_new_connection_is_taken(tmp_path:
     with subprocess.Popen(("bash", "-c", chief), cwd=tmp_path, stderr=subprocess.PIPE, text=True) as postmaster:
         assert postmaster.stderr
         sender = int(postmaster.stderr.readline())
-        file.write_text(f"{postmaster.pid}\n{tmp_path}\n")
+        file.write_text(notes(postmaster.pid, tmp_path))
         took_s = stop(str(tmp_path), [sender, 2**22 - 7])
     assert "stopping" in ended.read_text()
     assert 0.2 <= took_s < 8

@@ -173,6 +173,7 @@ class _Play:
     async def act(self) -> Course:
         """Play it all."""
         await self._watch(self.arena.timing.calm_s, "all is well")
+        await self.eyes.rest()
         fault_s = self.clock()
         status = self.eyes.status
         self.doing = deed = asyncio.create_task(self._meanwhile())

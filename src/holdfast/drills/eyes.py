@@ -26,6 +26,8 @@ Data = dict[str, Any]
 PERIOD_S = 0.25
 # All probes of a machine cost about 0.2 s of CPU, taken after everything else.
 STATUS_PERIOD_S = 3.0
+# Who takes over, and when, roles and journals tell; asking everybody for their state meanwhile would slow that down.
+REST_S = 4.0
 READY_S = 20.0
 # The slowest probe may take 3 s, and a machine that is overloaded takes its time.
 ROUND_S = 8.0
@@ -67,6 +69,8 @@ class _State:
     found: list[Found] = field(default_factory=list)
     status: Status | None = None
     begun_s: float = 0.0
+    rest_until_s: float = 0.0
+    looking: asyncio.Lock = field(default_factory=asyncio.Lock)
     tasks: list["asyncio.Task[None]"] = field(default_factory=list)
 
 
@@ -121,6 +125,11 @@ class Eyes:
         await asyncio.gather(*self._state.tasks, return_exceptions=True)
         await asyncio.gather(*(each.close() for each in self._lookouts.values()), return_exceptions=True)
 
+    async def rest(self) -> None:
+        """Ask nobody for their health for `REST_S`; returns when a round that is under way is over."""
+        async with self._state.looking:
+            self._state.rest_until_s = self._clock() + REST_S
+
     async def gather(self, fault_s: float | None = None, healed_s: float | None = None) -> Seen:
         """End watching and return what was seen; call it once, inside the block.
 
@@ -156,8 +165,11 @@ class Eyes:
 
     async def _rounds(self) -> None:
         while True:
+            while (left_s := self._state.rest_until_s - self._clock()) > 0:
+                await asyncio.sleep(left_s)
             begun_s = self._clock()
-            await self._round()
+            async with self._state.looking:
+                await self._round()
             await asyncio.sleep(max(begun_s + self._status_period_s - self._clock(), self._status_period_s / 4))
 
     async def _round(self) -> None:

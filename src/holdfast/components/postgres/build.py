@@ -35,7 +35,8 @@ def declare(spec: Spec, _host: Host) -> Declaration:
         "secret": "database/app",
         "check_port": str(API_PORT),
         "leader_check": "/primary",
-        "writable": '"role": "primary"',
+        # Said when the database itself has just answered; Patroni's word outlives a dying database by half a second.
+        "writable": '"xlog": {"location"',
         "replica_check": "/replica",
         **_for_watchers(spec),
     }
