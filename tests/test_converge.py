@@ -237,6 +237,20 @@ def test_a_change_that_brings_another_about_is_followed_to_its_end(lab: Lab) -> 
     assert lab.plan().empty
 
 
+def test_a_member_that_was_done_along_with_another_is_not_interrupted(lab: Lab) -> None:
+    """As a leader that had to restart before its replicas could: it keeps its lead."""
+    lab.roles(a="leader", b="replica", c="replica")
+    lab.apply()
+    owed = {"store.service": "restart"}
+    for machine in lab.machines.values():
+        machine.ledger["owed"] = owed
+    lab.told.clear()
+    lab.apply()
+    assert [text for text in lab.told if text.startswith("changing")] == ["changing store@b"]
+    assert "switch " not in lab.machines["a"].done
+    assert lab.plan().empty
+
+
 def test_a_step_foretells_what_it_may_bring(lab: Lab) -> None:
     lab.roles(a="leader", b="replica", c="replica")
     assert {change.effect for change in lab.plan().changes} == {Effect.NONE}
