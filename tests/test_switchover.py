@@ -82,6 +82,22 @@ def test_a_leader_is_stopped_by_its_own_number_only(tmp_path: Path) -> None:
     assert stop(str(tmp_path)) < 5
 
 
+def test_a_leader_is_stopped_without_packet_rules_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    nft = tmp_path / "nft"
+    with subprocess.Popen(("sleep", "60"), cwd=tmp_path) as postmaster:
+        (tmp_path / "postmaster.pid").write_text(notes(postmaster.pid, tmp_path))
+        monkeypatch.setenv("PATH", str(tmp_path))
+        assert script("postgres", "member")["stop"](str(tmp_path)) < 5
+        assert postmaster.wait(5) == -signal.SIGINT
+    assert "No such file or directory: 'nft'" in capsys.readouterr().out
+    nft.write_text("#!/bin/sh\necho not permitted >&2\nexit 1\n")
+    nft.chmod(0o755)
+    script("postgres", "member")["rules"]("")
+    assert "not permitted" in capsys.readouterr().out
+
+
 def test_other_replicas_are_hung_up_on_when_no_new_connection_is_taken(tmp_path: Path) -> None:
     stop = stop_and([])
     file, ended = tmp_path / "postmaster.pid", tmp_path / "ended"
