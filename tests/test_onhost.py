@@ -223,13 +223,6 @@ def test_looking_comes_after_what_the_server_is_there_for(leads: bool) -> None:
     assert not AUTOGROUP.exists() or not AUTOGROUP.read_text().endswith(f"nice {basics.LOOKING_NICE}\n")
 
 
-def test_probes_beside_a_drill_come_after_everything() -> None:
-    argv = ["sh", "-c", "ps -o ni= -p $$; cat /proc/self/autogroup"]
-    niceness, *group = basics.run(argv, aside=True)["stdout"].splitlines()
-    assert int(niceness) == 19
-    assert not group or group[0].endswith("nice 19")
-
-
 def test_nothing_but_the_standard_library_is_sent() -> None:
     for ask in ("look", "act", "observe", "hold"):
         for name, source in agent._modules(ask):

@@ -10,7 +10,7 @@ import pytest
 from shop.cache import Breaker, Cache
 from shop.catalogue import PRODUCTS_KEY, SOLD_KEY, Catalogue, Products, best_of
 from shop.checkout import Line, NewOrder
-from shop.db import Database, Session, connect_parameters
+from shop.db import LOGINS_AT_ONCE, Database, Session, connect_parameters
 from shop.errors import Refused, Unavailable
 from shop.feed import Feed
 from shop.orders import Orders
@@ -126,6 +126,31 @@ def test_a_query_that_takes_too_long_is_hung_up_on() -> None:
                     return await asyncio.get_running_loop().sock_recv(theirs, 1)
 
     assert run(scene()) == b""
+
+
+def test_few_log_in_at_once_and_the_others_wait_no_longer_than_they_may(monkeypatch: pytest.MonkeyPatch) -> None:
+    now, most = 0, 0
+
+    async def connect(**_parameters: object) -> Any:
+        nonlocal now, most
+        now, most = now + 1, max(most, now + 1)
+        try:
+            await asyncio.sleep(0.02)
+        finally:
+            now -= 1
+        return SimpleNamespace(add_notice_handler=lambda handler: None)
+
+    async def scene(timeout_s: float) -> int:
+        database = Database("postgresql://localhost", size=12, statement_timeout_ms=1000)
+        logins = [database._connect(timeout_s) for _ in range(12)]
+        outcomes = await asyncio.gather(*logins, return_exceptions=True)
+        assert {type(each) for each in outcomes} <= {Session, TimeoutError}
+        return sum(isinstance(each, Session) for each in outcomes)
+
+    monkeypatch.setattr(psycopg.AsyncConnection, "connect", staticmethod(connect))
+    assert run(scene(5.0)) == 12
+    assert most == LOGINS_AT_ONCE
+    assert run(scene(0.03)) < 12
 
 
 def test_every_wait_on_a_connection_is_bounded_and_the_address_may_say_otherwise() -> None:

@@ -24,6 +24,9 @@ from psycopg.rows import DictRow, dict_row
 # What the world may do to a query; anything else is a mistake in this program.
 AWAY = (psycopg.OperationalError, psycopg.InterfaceError, OSError)
 CONNECT_TIMEOUT_S = 1.0
+# A login costs both sides some 10 ms of processor time. After an outage everybody comes at once: on a busy computer
+# all would be too late then, and all come again. To wait for one's turn costs nothing.
+LOGINS_AT_ONCE = 4
 # Short enough that connections spread anew over the replicas soon after one has come back.
 AGE_MAX_S = 60.0
 
@@ -95,6 +98,7 @@ class Database:
     def __init__(self, url: str, *, size: int, statement_timeout_ms: int) -> None:
         self._parameters = connect_parameters(url, statement_timeout_ms)
         self._slots = asyncio.Semaphore(size)
+        self._logins = asyncio.Semaphore(LOGINS_AT_ONCE)
         self._idle: list[Session] = []
 
     @asynccontextmanager
@@ -155,7 +159,7 @@ class Database:
         return None
 
     async def _connect(self, timeout_s: float) -> Session:
-        async with asyncio.timeout(min(timeout_s, CONNECT_TIMEOUT_S)):
+        async with asyncio.timeout(timeout_s), self._logins, asyncio.timeout(CONNECT_TIMEOUT_S):
             connection = await AsyncConnection[DictRow].connect(
                 autocommit=True, row_factory=dict_row, **self._parameters
             )

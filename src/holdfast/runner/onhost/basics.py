@@ -13,8 +13,6 @@ from typing import Any
 
 # A third of the weight of an ordinary process: a busy server still answers within the limits of its probes.
 LOOKING_NICE = 5
-# Beside a drill two dozen probes run at once, each in a session of its own: together less than one ordinary process.
-WATCHING_NICE = 19
 LEDGER = Path("/var/lib/holdfast/ledger.json")
 Data = dict[str, Any]
 
@@ -28,19 +26,19 @@ def step_back() -> None:
     with suppress(OSError):
         # Refused to the first process of a session that we have for ourselves already, as under SSH.
         os.setsid()
-    put_back(os.getpid(), LOOKING_NICE)
+    put_back(os.getpid())
 
 
-def put_back(pid: int, nice: int) -> None:
+def put_back(pid: int) -> None:
     """Let a process and all that it will start come after what the server is there for.
 
     Sharing between sessions (sched(7), autogroup) comes before sharing by niceness, where the kernel does it.
     """
     # A short command may have ended already.
     with suppress(OSError):
-        os.setpriority(os.PRIO_PROCESS, pid, max(nice, os.getpriority(os.PRIO_PROCESS, pid)))
+        os.setpriority(os.PRIO_PROCESS, pid, max(LOOKING_NICE, os.getpriority(os.PRIO_PROCESS, pid)))
         if os.getsid(pid) == pid:
-            Path(f"/proc/{pid}/autogroup").write_text(str(nice))
+            Path(f"/proc/{pid}/autogroup").write_text(str(LOOKING_NICE))
 
 
 def say(**event: object) -> None:
@@ -68,7 +66,7 @@ def run(argv: list[str], timeout_s: float = 60.0, aside: bool = False) -> Data:
     except OSError as error:
         return {"exit_code": 127, "stdout": "", "stderr": f"{argv[0]}: {error.strerror}"}
     if aside:
-        put_back(process.pid, WATCHING_NICE)
+        put_back(process.pid)
     with process:
         try:
             stdout, stderr = process.communicate(timeout=timeout_s)
