@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import time
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -151,6 +152,19 @@ def test_few_log_in_at_once_and_the_others_wait_no_longer_than_they_may(monkeypa
     assert run(scene(5.0)) == 12
     assert most == LOGINS_AT_ONCE
     assert run(scene(0.03)) < 12
+
+
+def test_who_would_be_let_in_too_late_to_finish_goes_away() -> None:
+    async def scene() -> float:
+        database = Database("postgresql://localhost", size=1, statement_timeout_ms=1000)
+        async with database._slots:
+            begun_s = time.monotonic()
+            with pytest.raises(TimeoutError):
+                async with database.session(0.8):
+                    raise AssertionError("there was no connection to lend")
+            return time.monotonic() - begun_s
+
+    assert 0.2 <= run(scene()) < 0.7
 
 
 def test_every_wait_on_a_connection_is_bounded_and_the_address_may_say_otherwise() -> None:

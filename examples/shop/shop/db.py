@@ -105,10 +105,12 @@ class Database:
     async def session(self, timeout_s: float, *, fresh: bool = False) -> AsyncIterator[Session]:
         """Lend a connection for at most `timeout_s`, waiting and connecting included.
 
+        Who has waited for a quarter of it goes away empty-handed: who is let in too late to finish has only kept the
+        database busy, and comes again. After an outage that can go on for minutes.
         `fresh` opens a new one. Raises one of AWAY when there is none in time or the time is up.
         """
         deadline_s = time.monotonic() + timeout_s
-        async with asyncio.timeout(timeout_s):
+        async with asyncio.timeout(timeout_s / 4):
             await self._slots.acquire()
         try:
             session = (None if fresh else self._take()) or await self._connect(deadline_s - time.monotonic())
