@@ -47,6 +47,8 @@ class ScriptedDatabase:
         self.script = list(script)
         self.fresh: list[bool] = []
         self.statements: list[str] = []
+        self.goods = [{"id": 1, "name": "anchor", "stock": 2}, {"id": 3, "name": "cleat", "stock": 1}]
+        self.at_the_end: Exception | None = None
 
     @asynccontextmanager
     async def session(self, timeout_s: float, *, fresh: bool = False) -> AsyncIterator[Any]:
@@ -54,25 +56,34 @@ class ScriptedDatabase:
         step = self.script.pop(0)
         if isinstance(step, Exception):
             raise step
-        connection = SimpleNamespace(transaction=_transaction, execute=self._execute)
-        yield SimpleNamespace(connection=connection, rows=self._rows, warnings=step)
+        connection = SimpleNamespace(pipeline=self._pipeline, execute=self._execute, rollback=self._rollback)
+        yield SimpleNamespace(connection=connection, warnings=step)
 
-    async def _execute(self, sql: str, parameters: object) -> None:
+    @asynccontextmanager
+    async def _pipeline(self) -> AsyncIterator[None]:
+        yield
+        if self.at_the_end:
+            raise self.at_the_end
+
+    async def _execute(self, sql: str, parameters: object = ()) -> Any:
         self.statements.append(sql)
 
-    async def _rows(self, sql: str, parameters: object) -> list[dict[str, Any]]:
-        self.statements.append(sql)
+        async def fetchall() -> list[dict[str, Any]]:
+            return self.found(sql)
+
+        return SimpleNamespace(fetchall=fetchall)
+
+    async def _rollback(self) -> None:
+        self.statements.append("ROLLBACK")
+
+    def found(self, sql: str) -> list[dict[str, Any]]:
+        """Return what a statement finds."""
         if "INSERT INTO orders" in sql:
             return [{"id": 7, "attempts": len(self.fresh), "fingerprint": ORDER.fingerprint()}]
-        if "FOR NO KEY UPDATE" in sql:
-            return [{"id": 1, "name": "anchor", "stock": 2}, {"id": 3, "name": "cleat", "stock": 1}]
+        if "name, stock FROM products" in sql:
+            return self.goods
         time = SimpleNamespace(isoformat=lambda timespec: "now")
         return [{"id": 7, "key": "k1", "customer": "Ann", "created_at": time, "items": PLACED["items"]}]
-
-
-@asynccontextmanager
-async def _transaction() -> AsyncIterator[None]:
-    yield
 
 
 class FakeRedis:

@@ -52,6 +52,8 @@ class Server(uvicorn.Server):
 def main() -> int:
     """Exit status 2 when the environment is wrong."""
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+    # It tells of each hang-up a second time; what failed is told, or repeated, by who asked.
+    logging.getLogger("psycopg").setLevel(logging.ERROR)
     try:
         settings = settings_from(os.environ)
     except SettingsError as error:

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import psycopg
@@ -26,7 +26,8 @@ _CLAIM = """
     ON CONFLICT (key) DO UPDATE SET attempts = orders.attempts + 1
     RETURNING id, attempts, fingerprint
 """
-_LOCK = "SELECT id, name, stock FROM products WHERE id = ANY(%s::int[]) ORDER BY id FOR NO KEY UPDATE"
+_GOODS = "SELECT id, name, stock FROM products WHERE id = ANY(%s::int[])"
+_LOCK = "SELECT FROM products WHERE id = ANY(%s::int[]) ORDER BY id FOR NO KEY UPDATE"
 _TAKE = """
     WITH wanted AS (SELECT * FROM unnest(%s::int[], %s::int[]) AS line (id, quantity)),
     taken AS (
@@ -89,6 +90,8 @@ class Orders:
         for attempt, pause_s in enumerate(delays_s(random.random)):
             try:
                 placed = await self._attempt(order, deadline_s - time.monotonic(), fresh=attempt > 0)
+            except psycopg.errors.CheckViolation:
+                raise Refused(409, "somebody else was quicker: not enough of it left") from None
             except (Indeterminate, psycopg.Error, OSError) as error:
                 reason = _reason(error)
                 if reason is None:
@@ -116,21 +119,14 @@ class Orders:
         A connection lost during COMMIT says nothing either way; the repeat finds out.
         """
         async with self._primary.session(min(timeout_s, ATTEMPT_TIMEOUT_S), fresh=fresh) as session:
-            async with session.connection.transaction():
-                placed = await self._write(session, order)
+            try:
+                placed = await _transact(session, order)
+            except Refused:
+                await session.connection.rollback()
+                raise
             if session.warnings:
                 raise Indeterminate(session.warnings[0])
         return placed
-
-    async def _write(self, session: Session, order: NewOrder) -> tuple[dict[str, Any], bool]:
-        (claim,) = await session.rows(_CLAIM, (order.key, order.customer, order.fingerprint()))
-        if claim["fingerprint"] != order.fingerprint():
-            raise Refused(422, "this Idempotency-Key was used before, for a different order")
-        known = claim["attempts"] > 1
-        if not known:
-            await _take_stock(session, order.lines, claim["id"])
-        (row,) = await session.rows(_ONE + _ITEMS, (claim["id"],))
-        return order_view(row), known
 
     async def get(self, order_id: int) -> dict[str, Any] | None:
         """One order, or None. A replica may lag behind, so only the leader can say that there is none."""
@@ -171,16 +167,40 @@ class Orders:
         raise Unavailable("the database's leader does not answer at the moment")
 
 
-async def _take_stock(session: Session, lines: tuple[Line, ...], order_id: int) -> None:
-    """Lock the products in the order of their ids, check the stock, take it, and write the order's lines."""
-    ids = [line.product_id for line in lines]
-    found = {row["id"]: row for row in await session.rows(_LOCK, (ids,))}
+async def _transact(session: Session, order: NewOrder) -> tuple[dict[str, Any], bool]:
+    """Write an order in two trips to the server; raises Refused inside the open transaction.
+
+    The second trip takes the stock and commits in one go. A popular product is one row: what its lock is held for
+    bounds the orders of a second, and must not contain this process' own waits for its turn on a busy computer.
+    So the stock is looked at before, without a lock, and that it cannot fall below zero is the table's own rule.
+    """
+    ask, ids = session.connection.execute, [line.product_id for line in order.lines]
+    async with session.connection.pipeline():
+        await ask("BEGIN")
+        claims = await ask(_CLAIM, (order.key, order.customer, order.fingerprint()))
+        goods = await ask(_GOODS, (ids,))
+        (claim,) = await claims.fetchall()
+        if claim["fingerprint"] != order.fingerprint():
+            raise Refused(422, "this Idempotency-Key was used before, for a different order")
+        known = claim["attempts"] > 1
+        if not known:
+            _check_stock(order.lines, await goods.fetchall())
+            # Locked in the order of their ids, so that no two orders can deadlock.
+            await ask(_LOCK, (ids,))
+            await ask(_TAKE, (ids, [line.quantity for line in order.lines], claim["id"]))
+        views = await ask(_ONE + _ITEMS, (claim["id"],))
+        await ask("COMMIT")
+    (row,) = await views.fetchall()
+    return order_view(row), known
+
+
+def _check_stock(lines: tuple[Line, ...], goods: Sequence[Mapping[str, Any]]) -> None:
+    found = {row["id"]: row for row in goods}
     for line in lines:
         if line.product_id not in found:
             raise Refused(422, f"there is no product {line.product_id}")
         if found[line.product_id]["stock"] < line.quantity:
             raise Refused(409, f"not enough of {found[line.product_id]['name']} left")
-    await session.connection.execute(_TAKE, (ids, [line.quantity for line in lines], order_id))
 
 
 def _reason(error: Exception) -> str | None:
