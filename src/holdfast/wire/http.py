@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import ssl
+import time
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -46,6 +47,7 @@ class _Pool:
     """Open connections that are given up together, as soon as nobody uses them any more."""
 
     client: "httpx.AsyncClient"
+    made_s: float
     users: int = 0
     retired: bool = False
 
@@ -54,13 +56,15 @@ class _Pool:
 class HttpDoor:
     """The door of a cluster at one base address (``https://10.0.0.100``), checked with the cluster's own CA.
 
-    After any failure all connections are made anew: when a floating address has moved, every old connection
-    leads to a machine that is gone. ``connect_timeout_s`` bounds the making of a connection.
+    After a failure all connections are made anew, at most once in ``renewal_s``: when a floating address has moved,
+    every old connection leads to a machine that is gone; but when machines are only overloaded, handshakes for every
+    request would keep them so. ``connect_timeout_s`` bounds the making of a connection.
     """
 
     base_url: str
     ca: Path | None = None
     connect_timeout_s: float = 1.0
+    renewal_s: float = 1.0
     _tls: ssl.SSLContext | bool = field(init=False, repr=False)
     _pool: _Pool = field(init=False, repr=False)
 
@@ -110,6 +114,8 @@ class HttpDoor:
                 await pool.client.aclose()
 
     def _retire(self, pool: _Pool) -> None:
+        if time.monotonic() - pool.made_s < self.renewal_s:
+            return
         # Others may still wait for answers on connections of this pool: it closes with the last of them.
         pool.retired = True
         if self._pool is pool:
@@ -123,10 +129,10 @@ class HttpDoor:
             base_url=self.base_url,
             verify=self._tls,
             timeout=httpx.Timeout(None, connect=self.connect_timeout_s),
-            limits=httpx.Limits(max_connections=None, max_keepalive_connections=50),
+            limits=httpx.Limits(max_connections=None, max_keepalive_connections=10),
             trust_env=False,
         )
-        return _Pool(client)
+        return _Pool(client, made_s=time.monotonic())
 
 
 def translated(error: Exception) -> NotSentError | UnansweredError | None:

@@ -39,7 +39,7 @@ class LoadPace:
 
     front: Pace = field(default_factory=Pace)
     order_reads_per_s: float = 0.5
-    sql_writes_per_s: float = 20.0
+    sql_writes_per_s: float = 10.0
     sql_reads_per_s: float = 1.0
     sql_replica_reads_per_s: float = 2.0
     sql_kept_reads_per_s: float = 1.5
