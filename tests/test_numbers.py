@@ -1,5 +1,7 @@
 """The numbers of a history never flatter."""
 
+from collections.abc import Sequence
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -7,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as some
 
 from holdfast.drills.history import Kind, Operation, Outcome
-from holdfast.drills.numbers import account, longest_gap, percentile, rounded_up, steady, tally
+from holdfast.drills.numbers import account, kept_up, longest_gap, percentile, rounded_up, steady, tally
 
 MOMENTS = some.lists(some.floats(0, 100), max_size=30)
 KEYS = some.sampled_from("abcdef")
@@ -60,6 +62,24 @@ def test_steady_means_no_longer_pause_than_allowed_until_now() -> None:
     assert steady([1, 2, 3, 4], 4.5, 3.5, 1.0)
     assert not steady([1, 2, 3], 4.5, 3.5, 1.0), "the pause that lasts counts"
     assert not steady([2, 3, 4], 4.5, 3.5, 0.9)
+
+
+def test_a_load_is_carried_when_what_was_to_begin_was_done_in_time() -> None:
+    def told(late: Sequence[int], failed: Sequence[int] = (), until: int = 60) -> list[Operation]:
+        return [
+            replace(
+                write(f"k{number}", Outcome.FAIL if number in failed else Outcome.OK, 1),
+                intended_s=number / 10,
+                ended_s=number / 10 + (2.0 if number in late else 0.1),
+            )
+            for number in range(until)
+        ]
+
+    assert kept_up(told(late=[33, 40]), 6.0, 3.0, 1.0)
+    assert not kept_up(told(late=range(30, 41)), 6.0, 3.0, 1.0)
+    assert not kept_up(told(late=(), failed=range(30, 41)), 6.0, 3.0, 1.0)
+    assert not kept_up(told(late=(), until=35), 6.0, 3.0, 1.0), "what has not ended yet counts as late"
+    assert not kept_up([], 6.0, 3.0, 1.0)
 
 
 @given(

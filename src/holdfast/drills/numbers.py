@@ -85,6 +85,16 @@ def steady(moments_s: Iterable[float], now_s: float, window_s: float, gap_max_s:
     return longest_gap(moments_s, now_s - window_s, now_s).length_s <= gap_max_s
 
 
+def kept_up(history: Iterable[Operation], now_s: float, window_s: float, late_s: float) -> bool:
+    """Return whether a load is carried: what was to begin in a window was done, each within ``late_s``.
+
+    The window ends ``late_s`` before now: what began in it and is not done yet is late. Single ones may be, or fail;
+    no pause of ``late_s`` may be between two that were done in time.
+    """
+    in_time = [each.intended_s for each in history if each.ok and each.ended_s - each.intended_s <= late_s]
+    return steady(in_time, now_s - late_s, window_s, late_s)
+
+
 def percentile(values: Sequence[float], percent: float) -> float | None:
     """Return the smallest value that so many percent do not exceed (nearest rank); None without values."""
     if not values:
