@@ -165,6 +165,35 @@ def test_few_log_in_at_once_and_the_others_wait_no_longer_than_they_may(monkeypa
     assert run(scene(0.03)) < 12
 
 
+def test_who_hangs_while_logging_in_does_not_keep_the_next_ones_from_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    begun = 0
+
+    async def connect(**_parameters: object) -> Any:
+        nonlocal begun
+        begun += 1
+        if begun <= LOGINS_AT_ONCE:
+            await asyncio.sleep(0.2)
+        return SimpleNamespace(add_notice_handler=lambda handler: None)
+
+    async def scene() -> list[float]:
+        database = Database("postgresql://localhost", size=12, statement_timeout_ms=1000)
+
+        async def login() -> float:
+            await database._connect(5.0)
+            return time.monotonic() - begun_s
+
+        begun_s = time.monotonic()
+        took_s = await asyncio.gather(*(login() for _ in range(6)))
+        assert database._logins._value == LOGINS_AT_ONCE
+        return took_s
+
+    monkeypatch.setattr(psycopg.AsyncConnection, "connect", staticmethod(connect))
+    monkeypatch.setattr("shop.db.TURN_S", 0.05)
+    took_s = run(scene())
+    assert all(each >= 0.19 for each in took_s[:LOGINS_AT_ONCE]), "who hangs is not hung up on"
+    assert all(each < min(took_s[:LOGINS_AT_ONCE]) for each in took_s[LOGINS_AT_ONCE:])
+
+
 def test_who_would_be_let_in_too_late_to_finish_goes_away() -> None:
     async def scene() -> float:
         database = Database("postgresql://localhost", size=1, statement_timeout_ms=1000)

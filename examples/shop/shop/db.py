@@ -23,10 +23,14 @@ from psycopg.rows import DictRow, dict_row
 
 # What the world may do to a query; anything else is a mistake in this program.
 AWAY = (psycopg.OperationalError, psycopg.InterfaceError, OSError)
-CONNECT_TIMEOUT_S = 1.0
+# Longer than the local proxy keeps a connection waiting for a new leader (2 s): to give up when that one is just there
+# wastes a login that has begun, for both sides.
+CONNECT_TIMEOUT_S = 3.0
 # A login costs both sides some 10 ms of processor time. After an outage everybody comes at once: on a busy computer
-# all would be too late then, and all come again. To wait for one's turn costs nothing.
-LOGINS_AT_ONCE = 4
+# all would be too late then, and all come again. One after the other is done sooner, and to wait for one's turn costs
+# nothing. Who takes longer than a turn goes on, and the next one begins: it may be a server that does not answer.
+LOGINS_AT_ONCE = 2
+TURN_S = 1.0
 # Short enough that connections spread anew over the replicas soon after one has come back.
 AGE_MAX_S = 60.0
 
@@ -161,11 +165,23 @@ class Database:
         return None
 
     async def _connect(self, timeout_s: float) -> Session:
-        async with asyncio.timeout(timeout_s), self._logins, asyncio.timeout(CONNECT_TIMEOUT_S):
+        async with asyncio.timeout(timeout_s), self._turn(), asyncio.timeout(CONNECT_TIMEOUT_S):
             connection = await AsyncConnection[DictRow].connect(
                 autocommit=True, row_factory=dict_row, **self._parameters
             )
         return Session(connection, time.monotonic())
+
+    @asynccontextmanager
+    async def _turn(self) -> AsyncIterator[None]:
+        await self._logins.acquire()
+        loop = asyncio.get_running_loop()
+        over = loop.call_later(TURN_S, self._logins.release)
+        try:
+            yield
+        finally:
+            if loop.time() < over.when():
+                over.cancel()
+                self._logins.release()
 
     async def _give_back(self, session: Session) -> None:
         if self._good(session):
