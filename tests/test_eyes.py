@@ -15,6 +15,7 @@ from holdfast.components.postgres.watch import read_leading
 from holdfast.components.valkey.watch import read_accepting
 from holdfast.design.design import Design, make_design
 from holdfast.design.judge import Status, judge
+from holdfast.design.load import load
 from holdfast.drills import eyes
 from holdfast.drills.clocks import tick
 from holdfast.drills.eyes import Eyes, Seen
@@ -26,6 +27,7 @@ from holdfast.model.watch import Held, Output, Probe, Reading, State, Watch
 from holdfast.runner.onhost import neighbours
 from holdfast.wire.base import Wire, WireError
 from holdfast.wire.local import LocalWire
+from house import ROOT
 from toys import STORE, TOYS, read_store, spec
 
 # Answers from a file, one line for every question: what the machine's engine would say.
@@ -344,7 +346,9 @@ def test_a_cache_says_whether_it_accepts_writes(answer: str, held: Held | None) 
 
 
 def test_a_question_is_one_line() -> None:
-    (database,) = postgres.component.watches(None)  # type: ignore[arg-type]
+    made = make_design(load(ROOT / "cluster.yaml"))
+    (database,) = postgres.component.watches(made.contexts[Member("postgres", "a")])
     assert "\n" not in database.question
+    assert any(word.endswith("/17/bin/psql") for word in database.argv)
     assert valkey.component.watches is not None
     json.dumps(database.argv)

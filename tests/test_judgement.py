@@ -12,7 +12,7 @@ from holdfast.cli.common import open_design
 from holdfast.drills.catalogue import faults_of, scenarios
 from holdfast.drills.chaos import read_experiment
 from holdfast.drills.check.values import LedgerHistory, Write
-from holdfast.drills.drill import Field, obstacle, other_seed
+from holdfast.drills.drill import Field, obstacle
 from holdfast.drills.history import Kind, Operation, Outcome
 from holdfast.drills.judgement import (
     done_meanwhile,
@@ -26,7 +26,7 @@ from holdfast.drills.judgement import (
 )
 from holdfast.drills.operations import Deed
 from holdfast.drills.record import PathNumbers, Promise, Verdict
-from holdfast.drills.scenario import Scenario, Strike
+from holdfast.drills.scenario import Scenario, Strike, other_seed
 from holdfast.wire.fake import FakeWire
 
 EXAMPLES = ("cluster.yaml", "examples/standard/cluster.yaml")

@@ -133,7 +133,9 @@ def played(do: Callable[[UnderWay], Any], tidy: Callable[[], Any]) -> _Play:
     arena = SimpleNamespace(operations={RELEASE: Operation(do, tidy)}, say=print, timing=DrillTiming(undo_s=1.0))
     missing: Any = None
     scenario = Scenario("x", "x", (), (), "y", during=RELEASE)
-    return _Play(cast("Any", arena), scenario, 1, missing, missing, missing, lambda: 0.0)
+    rests: list[str] = []
+    eyes = SimpleNamespace(rests=rests, rest_on=lambda: rests.append("x"))
+    return _Play(cast("Any", arena), scenario, 1, cast("Any", eyes), missing, missing, lambda: 0.0)
 
 
 def test_an_operation_is_undone_once_whatever_became_of_it() -> None:
@@ -162,17 +164,18 @@ def test_a_fault_waits_until_the_operation_changes_something() -> None:
     async def release(under_way: UnderWay) -> str:
         await asyncio.sleep(0.05)
         under_way()
+        under_way()
         return "done"
 
-    async def drill() -> tuple[bool, bool]:
+    async def drill() -> tuple[bool, bool, int]:
         play = played(release, lambda: asyncio.sleep(0))
         doing = asyncio.create_task(play._meanwhile())
         await asyncio.sleep(0.01)
         early = play.under_way.is_set()
         await play.under_way.wait()
-        return early, (await doing).begun
+        return early, (await doing).begun, len(cast("Any", play.eyes).rests)
 
-    assert asyncio.run(drill()) == (False, True)
+    assert asyncio.run(drill()) == (False, True, 1), "and the eyes rest from there on, once"
 
 
 def test_one_that_was_cut_off_ends_before_it_is_undone_and_what_is_left_is_told() -> None:

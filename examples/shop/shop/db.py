@@ -23,7 +23,7 @@ from psycopg.rows import DictRow, dict_row
 
 # What the world may do to a query; anything else is a mistake in this program.
 AWAY = (psycopg.OperationalError, psycopg.InterfaceError, OSError)
-# Longer than the local proxy keeps a connection waiting for a new leader (2 s): to give up when that one is just there
+# Longer than the local proxy keeps a connection waiting for a new leader (2 s): to give up just when there is one
 # wastes a login that has begun, for both sides.
 CONNECT_TIMEOUT_S = 3.0
 # A login costs both sides some 10 ms of processor time. After an outage everybody comes at once: on a busy computer

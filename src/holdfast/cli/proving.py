@@ -38,11 +38,11 @@ from holdfast.drills.chaos import (
     real_hands,
     run_experiment,
 )
-from holdfast.drills.drill import DrillError, Field, obstacle, other_seed, run_drill
+from holdfast.drills.drill import DrillError, Field, obstacle, run_drill
 from holdfast.drills.judgement import record_of
 from holdfast.drills.record import DrillRecord, Proof, Unsupported, Verdict
 from holdfast.drills.record_json import as_json, record_as_json
-from holdfast.drills.scenario import Scenario
+from holdfast.drills.scenario import Scenario, other_seed
 from holdfast.runner.runs import Run, recorded
 from holdfast.runner.site import RunError
 

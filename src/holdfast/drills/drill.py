@@ -240,7 +240,7 @@ class _Play:
         begun_s = self.clock()
         self.owed = self.arena.operations[name]
         try:
-            words = await self.owed.do(self.under_way.set)
+            words = await self.owed.do(self._begins)
         except Exception as error:
             # It may well fail under a fault: that is an outcome, told in the record.
             told = f"the {name} failed after {self.clock() - begun_s:.1f} s: {error}"
@@ -249,6 +249,11 @@ class _Play:
             self.under_way.set()
         told = f": {words}" if isinstance(words, str) else ""
         return Deed(f"the {name} took {self.clock() - begun_s:.1f} s{told}")
+
+    def _begins(self) -> None:
+        if not self.under_way.is_set():
+            self.eyes.rest_on()
+        self.under_way.set()
 
     async def _tidy(self) -> None:
         """Undo what was done meanwhile, once; what cannot be undone is told."""
@@ -392,8 +397,3 @@ class _Play:
     def _progress(self, what: str) -> str:
         done = sum(len(history) for history in self.loads.operations.values())
         return f"{self.clock():6.1f} s  {self.scenario.name}: {what} ({done} operations)"
-
-
-def other_seed(seed: int, name: str) -> int:
-    """Return the seed of one drill of a suite: the same for the same suite seed and name."""
-    return random.Random(f"{seed}/{name}").randrange(1_000_000)  # noqa: S311

@@ -128,7 +128,11 @@ class Eyes:
     async def rest(self) -> None:
         """Ask nobody for their health for `REST_S`; returns when a round that is under way is over."""
         async with self._state.looking:
-            self._state.rest_until_s = self._clock() + REST_S
+            self.rest_on()
+
+    def rest_on(self) -> None:
+        """Begin the rest again, from now: what is to be measured begins only now."""
+        self._state.rest_until_s = self._clock() + REST_S
 
     async def gather(self, fault_s: float | None = None, healed_s: float | None = None) -> Seen:
         """End watching and return what was seen; call it once, inside the block.

@@ -1,5 +1,6 @@
 """Scenarios: which faults strike when, at what, and what must hold. Values only; the drill runner plays them."""
 
+import random
 from dataclasses import dataclass
 
 # What may go on meanwhile.
@@ -51,3 +52,8 @@ class Scenario:
     gives_up: bool = False
     stays: bool = False
     pause_s: float = 0.0
+
+
+def other_seed(seed: int, name: str) -> int:
+    """Return the seed of one drill of a suite: the same for the same suite seed and name."""
+    return random.Random(f"{seed}/{name}").randrange(1_000_000)  # noqa: S311

@@ -144,7 +144,11 @@ def _scripts(context: Context) -> tuple[Part, ...]:
     names = ("start.py", "member.py", "roles.py", "check.sh", "login.sh", "rewind.sh", "promoted.sh")
     plain = tuple(
         _file(
-            f"{LIBRARY}/postgres-{name.split('.')[0]}", f"{name}.j2", mode=0o755, bin=_bin(context), evidence=EVIDENCE
+            f"{LIBRARY}/postgres-{name.split('.')[0]}",
+            f"{name}.j2",
+            mode=0o755,
+            bin=programs(context),
+            evidence=EVIDENCE,
         )
         for name in names
     )
@@ -164,7 +168,8 @@ def _leads(context: Context) -> File:
     )
 
 
-def _bin(context: Context) -> str:
+def programs(context: Context) -> str:
+    """Return the folder with the server's own programs."""
     return f"/usr/lib/postgresql/{_options(context).version}/bin"
 
 
@@ -198,7 +203,7 @@ def _patroni(context: Context, shared: dict[str, Any]) -> str:
         port=PORT,
         api_port=API_PORT,
         tls=TLS,
-        bin=_bin(context),
+        bin=programs(context),
         rewind=f"{LIBRARY}/postgres-rewind",
         promoted=f"{LIBRARY}/postgres-promoted",
         leads=f"{LIBRARY}/postgres-leads",

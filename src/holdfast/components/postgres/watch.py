@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from holdfast.components.postgres.build import API_PORT, TLS, UNIT
+from holdfast.components.postgres.build import API_PORT, TLS, UNIT, programs
 from holdfast.model.component import Context
 from holdfast.model.member import Member
 from holdfast.model.watch import Held, Output, Probe, Reading, State, Watch
@@ -19,7 +19,7 @@ _AS_SUPERUSER = (
     "env",
     "PGAPPNAME=holdfast-watch",
 )
-_SESSION = (*_AS_SUPERUSER, "psql", "-XqAt", "-v", "ON_ERROR_STOP=1", "-d", "postgres")
+_SESSION = ("-XqAt", "-v", "ON_ERROR_STOP=1", "-d", "postgres")
 # The timeline is the beginning of the name of the file that is being written.
 _QUESTION = """select case when pg_is_in_recovery() then 'replica'
     else 'leader ' || ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::int end;"""
@@ -128,10 +128,12 @@ def _streaming(own: Mapping[str, Any]) -> int:
     return sum(each.get("state") == "streaming" for each in own.get("replication", ()))
 
 
-def watches(_context: Context) -> tuple[Watch, ...]:
+def watches(context: Context) -> tuple[Watch, ...]:
     """Whether this member writes, as the server itself says: Patroni may be of another opinion, or hang."""
     question = " ".join(_QUESTION.split())
-    return (Watch("database leader", "leads the database", _SESSION, question, read_leading),)
+    # Not by Debian's wrapper in Perl: a session is opened again and again while a server is down, and others start.
+    argv = (*_AS_SUPERUSER, f"{programs(context)}/psql", *_SESSION)
+    return (Watch("database leader", "leads the database", argv, question, read_leading),)
 
 
 def read_leading(answer: str) -> Held | None:
