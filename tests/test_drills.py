@@ -13,7 +13,15 @@ from holdfast.design.judge import DEGRADED, HEALTHY, Status
 from holdfast.drills.demo import DemoError, DemoStage, Timing, progress, run_demo
 from holdfast.drills.history import Kind, Operation, Outcome
 from holdfast.drills.result import story, verdict
-from holdfast.drills.workload import Pace, ReadBackError, Workload, all_orders, judge_order, judge_read
+from holdfast.drills.workload import (
+    REPEATS_AT_ONCE,
+    Pace,
+    ReadBackError,
+    Workload,
+    all_orders,
+    judge_order,
+    judge_read,
+)
 from holdfast.model.member import Member
 from holdfast.model.watch import Reading, State
 from holdfast.wire.base import NotSentError, UnansweredError
@@ -150,6 +158,30 @@ def test_patience_ends_and_doubt_stays_doubt() -> None:
     seen: set[str] = set()
     writes = writes_of(asyncio.run(shop_for(FakeShop(before=silent_then_refused), 0.1)))
     assert {(each.outcome, each.tries) for each in writes} == {(Outcome.INDETERMINATE, 2)}
+
+
+def test_repeats_take_turns_and_first_requests_do_not_wait_for_them() -> None:
+    class Silent(FakeShop):
+        seen: set[str]
+        first = repeats = most = 0
+
+        async def ask(self, method: str, _path: str, *, headers: Any = None, **_more: Any) -> Answer:
+            key = headers["Idempotency-Key"]
+            again = key in self.seen
+            self.seen.add(key)
+            self.first += method == "POST" and not again
+            self.repeats += again
+            self.most = max(self.most, self.repeats)
+            await asyncio.sleep(0.1)
+            self.repeats -= again
+            raise UnansweredError("silence")
+
+    shop = Silent()
+    shop.seen = set()
+    writes = writes_of(asyncio.run(shop_for(shop, 0.5, replace(FAST, reads_per_s=0.0, patience_s=1.0))))
+    assert shop.most == REPEATS_AT_ONCE
+    assert shop.first == len(writes) >= 35, "of 50 intended"
+    assert {each.outcome for each in writes} == {Outcome.INDETERMINATE}
 
 
 def test_what_was_never_sent_certainly_failed() -> None:
