@@ -158,8 +158,11 @@ class Orders:
         """Ask the leader, for as long as a planned change of leader may take; raises Unavailable."""
         deadline_s = time.monotonic() + READ_TIMEOUT_S
         for pause_s in delays_s(random.random):
+            # A pause may outlast the deadline on a computer that is too busy.
+            if (left_s := deadline_s - time.monotonic()) <= 0:
+                break
             try:
-                return await self._primary.rows(sql, parameters, timeout_s=deadline_s - time.monotonic())
+                return await self._primary.rows(sql, parameters, timeout_s=left_s)
             except AWAY:
                 if time.monotonic() + pause_s >= deadline_s:
                     break
