@@ -197,12 +197,14 @@ def falsely_acknowledged(cluster: LabCluster, parts: Parts) -> bool:
     assert old in conninfo
     # Patroni writes the password down for the leader that it knows.
     cluster.inside(parts.voter, "sed", "-i", "s/^[^:]*:/*:/", PASSWORDS)
-    settings = {
-        parts.voter: ("primary_conninfo", conninfo.replace(old, new)),
-        parts.winner: ("synchronous_standby_names", f'ANY 1 ("{parts.voter}")'),
-    }
+    settings = (
+        # Each visit of the voter is one race of its acknowledgement with the end of its stream: let it come often.
+        (parts.voter, "wal_retrieve_retry_interval", "500ms"),
+        (parts.voter, "primary_conninfo", conninfo.replace(old, new)),
+        (parts.winner, "synchronous_standby_names", f'ANY 1 ("{parts.voter}")'),
+    )
     try:
-        for host, (name, value) in settings.items():
+        for host, name, value in settings:
             text = value.replace("'", "''")
             sql(cluster, host, f"ALTER SYSTEM SET {name} = '{text}'")
             sql(cluster, host, "SELECT pg_reload_conf()")
@@ -211,7 +213,7 @@ def falsely_acknowledged(cluster: LabCluster, parts: Parts) -> bool:
         assert sql(cluster, parts.voter, "SELECT count(*) FROM hole WHERE key = 'second'").strip() == "0"
         assert spoke(cluster, parts), "the voter never reached the winner: nothing was tried"
     finally:
-        for host, (name, _) in settings.items():
+        for host, name, _ in settings:
             sql(cluster, host, f"ALTER SYSTEM RESET {name}")
             sql(cluster, host, "SELECT pg_reload_conf()")
         sql(cluster, parts.winner, "SET synchronous_commit = local; DELETE FROM hole WHERE key = 'second'")
