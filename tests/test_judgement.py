@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from benchmarks.failover import p95, row_of, table
+from benchmarks.failover import p95, row_of, run_rested, table
 
 from holdfast.cli.common import open_design
 from holdfast.drills.catalogue import faults_of, scenarios
@@ -27,6 +27,7 @@ from holdfast.drills.judgement import (
 from holdfast.drills.operations import Deed
 from holdfast.drills.record import PathNumbers, Promise, Verdict
 from holdfast.drills.scenario import Scenario, Strike, other_seed
+from holdfast.lab.stolen import Lookout
 from holdfast.wire.fake import FakeWire
 
 EXAMPLES = ("cluster.yaml", "examples/standard/cluster.yaml")
@@ -152,14 +153,38 @@ def test_the_benchmark_counts_every_run_and_rounds_to_the_worse() -> None:
         write = {"name": "write order", "longest_gap_s": gap_s, "lost": lost, "acknowledged": 10}
         return {"paths": [write], "verdict": verdict}
 
-    row = row_of("x", "as it is", [record(1.0, 0, "kept"), record(3.0, 2, "broken"), record(2.0, 0, "kept")])
+    found = [(record(1.0, 0, "kept"), 0.0), (record(3.0, 2, "broken"), 0.2), (record(2.0, 0, "kept"), 0.0)]
+    row = row_of("x", "as it is", found)
     assert (row.lost, row.acknowledged, row.gaps_s["writes"]) == (2, 30, (1.0, 3.0, 2.0))
     assert p95(row.gaps_s["writes"]) == 3.0
     assert "2.00 / 3.00" in table([row])
     assert "2 of 30" in table([row])
     assert "1 broken, 2 kept" in table([row])
-    slower = row_of("x", "without the watch", [record(24.0, 0, "kept")])
+    assert "3    20%  1 broken" in table([row]), "the most that was taken from any of them"
+    slower = row_of("x", "without the watch", [(record(24.0, 0, "kept"), 0.0)])
     assert "12.0x" in table([row, slower]).splitlines()[-1]
+
+
+def test_a_run_without_processors_is_made_again_unless_it_lost_something(monkeypatch: pytest.MonkeyPatch) -> None:
+    def runs(lost: int, *taken: float) -> int:
+        made: list[str] = []
+        record: dict[str, object] = {"paths": [{"name": "sql write", "lost": lost, "longest_gap_s": 1.0}]}
+
+        def run_drill(name: str, _seed: int, _folder: Path) -> dict[str, object]:
+            made.append(name)
+            return record
+
+        monkeypatch.setattr("benchmarks.failover.run_drill", run_drill)
+        shares = iter(taken)
+        monkeypatch.setattr(Lookout, "rest", lambda _: None)
+        monkeypatch.setattr(Lookout, "robbed", lambda _: next(shares))
+        assert run_rested("x", 0, Path(), Lookout(0.0)) == (record, taken[len(made) - 1])
+        return len(made)
+
+    assert runs(0, 0.1) == 1
+    assert runs(0, 0.9, 0.1) == 2
+    assert runs(0, 0.9, 0.8, 0.7) == 3, "not for ever: then it counts as it is"
+    assert runs(1, 0.9) == 1
 
 
 def test_drills_are_listed_without_asking_a_server() -> None:

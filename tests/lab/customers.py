@@ -18,6 +18,7 @@ from holdfast.drills.numbers import Account, Gap, account, longest_gap, steady, 
 from holdfast.drills.priority import go_first
 from holdfast.drills.workload import Pace, Workload, all_orders
 from holdfast.wire.http import HttpDoor
+from lab.figures import LossError
 
 T = TypeVar("T")
 Orders = tuple[tuple[str, int], ...]
@@ -139,9 +140,8 @@ class Customers:
         """No acknowledged order is lost, none is there twice, none was made against its word; return their number."""
         assert self.account is not None
         assert self.account.acknowledged > 0
-        assert self.account.lost == ()
-        assert self.account.doubled == ()
-        assert self.account.resurrected == ()
+        if self.account.lost or self.account.doubled or self.account.resurrected:
+            raise LossError(self.account)
         return self.account.acknowledged
 
     async def _open(self) -> None:

@@ -11,6 +11,10 @@ FIGURES = pytest.StashKey[list[Figure]]()
 Measured = Callable[[str, object], None]
 
 
+class LossError(AssertionError):
+    """Something acknowledged was lost or is there twice: nothing that happens to the computer excuses it."""
+
+
 @pytest.fixture
 def measured(request: pytest.FixtureRequest) -> Measured:
     """Return the function that notes one figure of the running test."""
