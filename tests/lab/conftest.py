@@ -5,21 +5,17 @@ value has a method ``evidence() -> str`` is asked for it when a test that uses i
 members that are not healthy, for instance. What it answers is printed with the failure.
 """
 
-import time
 from collections.abc import Generator
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 import pytest
 
-from holdfast.lab.stolen import TOLERATED, Lookout
 from lab.cluster import cluster, shared_cluster
-from lab.figures import FIGURES, LossError, measured, table
+from lab.figures import FIGURES, measured, table
+from lab.patience import PATIENCE, patience
 
 __all__ = ["cluster", "measured", "shared_cluster"]
-LOOKOUT = pytest.StashKey[Lookout]()
-# Of a whole session, and when no test is begun a second time any more: all of it has to end.
-PATIENCE_S, AGAIN_WITHIN_S = 600.0, 3600.0
 
 
 @runtime_checkable
@@ -36,21 +32,16 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
     A test that failed while the computer's processors were taken away says nothing yet: it runs once more.
     """
-    lookout = config.stash[LOOKOUT] = Lookout(PATIENCE_S)
-    until = time.monotonic() + AGAIN_WITHIN_S
-
-    def robbed(error: BaseException | None) -> bool:
-        return lookout.robbed() > TOLERATED and time.monotonic() < until and not isinstance(error, LossError)
-
+    config.stash[PATIENCE] = patience()
     for item in items:
         if item.path.parent == Path(__file__).parent:
             item.add_marker(pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning"))
-            item.add_marker(pytest.mark.flaky(reruns=1, condition=robbed))
+            item.add_marker(pytest.mark.flaky(reruns=1, condition=config.stash[PATIENCE].again))
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Begin a test when the processors are there."""
-    item.config.stash[LOOKOUT].rest()
+    item.config.stash[PATIENCE].lookout.rest()
 
 
 @pytest.hookimpl(wrapper=True)
@@ -60,7 +51,7 @@ def pytest_runtest_makereport(
     """Print what was taken from a test that failed, and the evidence of all its witnesses."""
     report = yield
     if report.failed:
-        taken = f"up to {item.config.stash[LOOKOUT].robbed():.0%} of the processor time that was wanted"
+        taken = f"up to {item.config.stash[PATIENCE].lookout.robbed():.0%} of the processor time that was wanted"
         report.sections.append(("taken away", taken))
         item.config.stash.setdefault(FIGURES, []).append((item.name, f"failed in its {call.when}; taken away", taken))
         for name, value in getattr(item, "funcargs", {}).items():

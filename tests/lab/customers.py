@@ -18,7 +18,7 @@ from holdfast.drills.numbers import Account, Gap, account, longest_gap, steady, 
 from holdfast.drills.priority import go_first
 from holdfast.drills.workload import Pace, Workload, all_orders
 from holdfast.wire.http import HttpDoor
-from lab.figures import LossError
+from lab.patience import LossError
 
 T = TypeVar("T")
 Orders = tuple[tuple[str, int], ...]

@@ -13,7 +13,8 @@ import pytest
 
 from holdfast.lab.lab import lab_obstacle
 from lab.cluster import CLI, LabCluster
-from lab.figures import LossError, Measured
+from lab.figures import Measured
+from lab.patience import LossError
 from lab.traces import nft_tables
 
 pytestmark = pytest.mark.lab
@@ -31,8 +32,7 @@ def newest_run(cluster: LabCluster) -> Path:
 
 
 def test_a_drill_counts_and_keeps_everything(cluster: LabCluster, measured: Measured) -> None:
-    record = json.loads(cluster.holdfast("drill", "run", "leader-crash", "--seed", "7", "-o", "json").stdout)
-    assert record["verdict"] == "kept", record["reason"]
+    record = played(cluster, measured, "leader-crash")
     assert record["struck"][0]["bit"]
     paths = {each["name"]: each for each in record["paths"]}
     assert paths["write order"]["lost"] == paths["sql write"]["lost"] == 0
@@ -99,8 +99,7 @@ def test_a_drill_that_is_killed_is_healed_by_its_dead_mans_switch(cluster: LabCl
         time.sleep(0.2)
     measured("a killed drill's fault was undone by its switch after (s)", time.monotonic() - struck)
     cluster.ready()
-    record = played(cluster, "app-kill")
-    assert record["verdict"] == "kept", record["reason"]
+    played(cluster, measured, "app-kill")
 
 
 def test_a_drill_stops_when_no_write_succeeds_for_too_long(cluster: LabCluster, measured: Measured) -> None:
@@ -108,7 +107,7 @@ def test_a_drill_stops_when_no_write_succeeds_for_too_long(cluster: LabCluster, 
     cluster.file.write_text(f"{text}\ndrills: {{stop_after: 3s}}\n")
     try:
         # Without a quorum the leader gives up: nobody writes until the faults are undone.
-        record = played(cluster, "dcs-quorum-lost-and-replica", expect=UNKNOWN)
+        record = played(cluster, measured, "dcs-quorum-lost-and-replica", expect=UNKNOWN)
     finally:
         cluster.file.write_text(text)
     assert "stopped: no write was acknowledged for 3 s" in [each["measured"] for each in record["promises"]]
@@ -124,8 +123,7 @@ def test_a_drill_during_an_operation_leaves_the_cluster_as_it_was(
 ) -> None:
     folder = cluster.folder / ".holdfast"
     releases = (folder / "release").read_text(), sorted(path.name for path in (folder / "releases").iterdir())
-    record = played(cluster, name)
-    assert record["verdict"] == "kept", (record["reason"], record["by_hand"])
+    record = played(cluster, measured, name)
     (deed,) = [each["text"] for each in record["moments"] if each["kind"] == "deed"]
     assert " took " in deed, deed
     assert ("refused" in deed) == (name == "bad-release"), deed
@@ -137,14 +135,19 @@ def test_a_drill_during_an_operation_leaves_the_cluster_as_it_was(
     assert after == releases
 
 
-def played(cluster: LabCluster, name: str, expect: int = 0) -> dict[str, Any]:
+def played(cluster: LabCluster, measured: Measured, name: str, expect: int = 0) -> dict[str, Any]:
     """Run a drill and return its record."""
     done = cluster.holdfast("drill", "run", name, "--seed", "7", "-o", "json", expect=None, timeout_s=400)
     assert done.returncode in (0, 4, 5), done.stderr
     record: dict[str, Any] = json.loads(done.stdout)
     if lost := {path["name"]: path["lost"] for path in record["paths"] if path["lost"] and path["name"] in SAFE}:
         raise LossError(lost)
-    assert done.returncode == expect, (record["reason"], record["promises"], record["struck"])
+    # A cache may lose what it was in the middle of, and on a computer without processors that is much.
+    broken = {each["rule"]: each["text"] for each in record["findings"] if each["verdict"] == "broken"}
+    if unsafe := {rule: text for rule, text in broken.items() if not rule.startswith("cache")}:
+        raise LossError(unsafe)
+    with measured.in_time():
+        assert done.returncode == expect, (record["reason"], record["by_hand"], record["promises"], record["struck"])
     return record
 
 

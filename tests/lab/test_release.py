@@ -35,7 +35,8 @@ def assert_no_request_failed(shop: Customers, measured: Measured) -> None:
     measured("longest gap between reads (s)", shop.reads_gap_s())
     measured("longest gap between acknowledged orders (s)", shop.writes_gap_s())
     shop.assert_nothing_lost()
-    assert shop.failed_requests() == {}
+    with measured.in_time():
+        assert shop.failed_requests() == {}
 
 
 def test_a_release_and_its_rollback_fail_no_request(cluster: LabCluster, measured: Measured) -> None:

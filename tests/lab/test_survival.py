@@ -58,7 +58,8 @@ def assert_gaps(shop: Customers, measured: Measured, reads_s: float, writes_s: f
     measured("longest gap between acknowledged orders (s)", shop.writes_gap_s())
     measured("failed requests", shop.failures())
     measured("acknowledged orders, none lost", shop.assert_nothing_lost())
-    shop.assert_gaps(reads_s, writes_s)
+    with measured.in_time():
+        shop.assert_gaps(reads_s, writes_s)
 
 
 @pytest.mark.parametrize("host", ["a", "b", "c"])
@@ -127,7 +128,8 @@ def test_the_lead_moves_and_no_customer_is_turned_away(cluster: LabCluster, meas
     measured("it moved", f"from {before} to {after}")
     assert after in ([heir] if wanted else heirs)
     assert_gaps(shop, measured, SWITCHED_S, SWITCHED_S)
-    assert shop.failed_requests() == {}
+    with measured.in_time():
+        assert shop.failed_requests() == {}
 
 
 @pytest.mark.parametrize("name", VICTIMS)
@@ -151,8 +153,9 @@ def test_any_one_process_may_end(cluster: LabCluster, measured: Measured, name: 
         measured(f"{deed}: longest gap between reads (s)", reads_s)
         measured(f"{deed}: longest gap between orders (s)", writes_s)
     measured("failed requests", shop.failures())
-    assert max(reads_s for _, reads_s, _ in shares) <= READS_BACK_S, shop.troubles(Kind.READ)
-    assert max(writes_s for _, _, writes_s in shares) <= BLIP_S, shop.troubles(Kind.WRITE)
+    with measured.in_time():
+        assert max(reads_s for _, reads_s, _ in shares) <= READS_BACK_S, shop.troubles(Kind.READ)
+        assert max(writes_s for _, _, writes_s in shares) <= BLIP_S, shop.troubles(Kind.WRITE)
 
 
 def end(cluster: LabCluster, host: str, unit: str, argv: tuple[str, ...]) -> None:
