@@ -19,7 +19,7 @@ def test_the_weathers_are_faults_of_a_cluster_with_early_failover() -> None:
 
 def test_every_change_of_the_lead_is_shown() -> None:
     changes = {"database": 2, "cache": 1, "address": 0}
-    shown = table([Row("rain", 60.4, changes, {"fences": 3, "doubts": 5}, (0.8, 0.96), 1.25)]).splitlines()
+    shown = table([Row("rain", 60.4, changes, {"fences": 3, "doubts": 5}, (0.8, 0.96), 1.25, 0.1)]).splitlines()
     assert shown[2].split() == [
         "rain",
         "60",
@@ -33,6 +33,7 @@ def test_every_change_of_the_lead_is_shown() -> None:
         "0",
         "1.2",
         "s",
+        "10%",
         "5",
         "doubts,",
         "3",

@@ -98,6 +98,17 @@ def test_the_rules_replace_each_other_in_one_transaction() -> None:
     assert orders == ["add table inet holdfast", "delete table inet holdfast", "table inet holdfast {"]
 
 
+def test_only_those_who_vote_on_the_leader_say_everything_twice() -> None:
+    made = design("  database: {hosts: [a, b]}\n  dcs: {hosts: [a, b, c]}\n", hosts=HOSTS)
+    told = file(made, "firewall@a", "/etc/holdfast/twice.nft")
+    assert [line.strip() for line in told.splitlines() if " dup " in line] == [
+        "tcp dport { 2380 } counter dup to ip daddr",
+        "tcp sport { 2380 } counter dup to ip daddr",
+    ]
+    assert "ip daddr != { 10.5.0.2, 10.5.0.3 } accept" in told, "what goes to others is sent once"
+    assert "dup" not in file(design(APP), "firewall@a", "/etc/holdfast/twice.nft")
+
+
 @pytest.mark.parametrize("reason", ['say "hello"', "two\nlines", "naïve → arrow", "x" * 500, "a\\b"])
 def test_a_comment_cannot_break_out_of_its_quotes(reason: str) -> None:
     assert re.fullmatch(r"[ !#-\[\]-~]{1,127}", comment(reason))

@@ -80,7 +80,7 @@ def _peer_flows(declarations: Declarations) -> Iterable[Flow]:
             if other.component == member.component and other.host != member.host:
                 for peer in declaration.peers:
                     reason = f"{member.component} peers: {peer.reason}"
-                    yield Flow(other.host, member.host, peer.protocol, peer.port, reason)
+                    yield Flow(other.host, member.host, peer.protocol, peer.port, reason, peer.twice)
 
 
 def stages(components: Mapping[str, Component], ties: Iterable[Tie]) -> tuple[tuple[str, ...], ...]:

@@ -41,11 +41,15 @@ class Need:
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """A connection that members of one component make among themselves."""
+    """A connection that members of one component make among themselves.
+
+    ``twice``: each small packet is sent a second time, for words that cannot wait until TCP has noticed a loss.
+    """
 
     port: int
     reason: str
     protocol: Protocol = "tcp"
+    twice: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,13 +74,14 @@ class Tie:
 
 @dataclass(frozen=True, slots=True)
 class Flow:
-    """An allowed connection: ``source`` is a host's name, or "" for everybody."""
+    """An allowed connection: ``source`` is a host's name, or "" for everybody. ``twice``: see `Peer`."""
 
     source: str
     target: str
     protocol: Protocol
     port: int
     reason: str
+    twice: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ def declare(_spec: Spec, _host: Host) -> Declaration:
     """A member offers ``dcs`` and talks Raft to its peers."""
     return Declaration(
         offers=(Offer("dcs", CLIENT_PORT, TERMS),),
-        peers=(Peer(PEER_PORT, "Raft"),),
+        peers=(Peer(PEER_PORT, "Raft", twice=True),),
     )
 
 

@@ -8,9 +8,11 @@ from holdfast.model.spec import Host, Spec
 from holdfast.model.templates import render
 
 UNIT = "holdfast-firewall.service"
-RULES = "/etc/holdfast/firewall.nft"
+RULES, TWICE = "/etc/holdfast/firewall.nft", "/etc/holdfast/twice.nft"
 NFT = "/usr/sbin/nft"
 COMMENT_MAX_BYTES = 127
+# A heartbeat, a vote or an entry of the log; not a snapshot.
+SMALL_BYTES = 1000
 _UNPRINTABLE = re.compile(r"[^ !#-\[\]-~]+")
 
 
@@ -29,9 +31,10 @@ def build(context: Context) -> tuple[Part, ...]:
     return (
         Package("nftables"),
         File(RULES, rules(context), unit=UNIT, effect=Effect.RELOAD),
+        File(TWICE, said_twice(context), unit=UNIT, effect=Effect.RELOAD),
         File(
             f"/etc/systemd/system/{UNIT}",
-            render(__package__, "firewall.service.j2", nft=NFT, rules=RULES),
+            render(__package__, "firewall.service.j2", nft=NFT, rules=RULES, twice=TWICE),
             unit=UNIT,
             # Loading the same table again is what a restart would do, without a moment unprotected.
             effect=Effect.RELOAD,
@@ -59,6 +62,13 @@ def rules(context: Context) -> str:
         members=[host.address for host in context.spec.hosts],
         flows=[rule(context.spec, flow) for flow in incoming],
     )
+
+
+def said_twice(context: Context) -> str:
+    """Return the table that sends small packets of some flows of one host a second time, as nft reads it."""
+    ports = {flow.port for flow in context.flows if flow.twice}
+    members = [host.address for host in context.spec.hosts if host.name != context.host.name]
+    return render(__package__, "twice.nft.j2", members=members, ports=sorted(ports), small_bytes=SMALL_BYTES)
 
 
 def _is_ssh(spec: Spec, flow: Flow) -> bool:

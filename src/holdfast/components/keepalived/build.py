@@ -13,6 +13,8 @@ PROBE, STATE, HEARS = f"{TOOLS}/vip-probe", f"{TOOLS}/vip-state", f"{TOOLS}/vip-
 INTERFACE_FILE = "/run/holdfast-vip.conf"
 VRRP_PROTOCOL = 112
 HOLDER_FILE = "/run/holdfast-vip.holder"
+# Of a quarter of a second each: two seconds, after which keepalived would ask again.
+HEARING_TRIES = 8
 # The first standby takes over after eleven silent adverts and the skew, 0.35 s; each further one 0.09 s later. With
 # the same patience two become holder within a millisecond, and neighbours may remember the one that yields. Many
 # small steps and not three of 0.1 s: on links that lose 30 % each way three in a row are lost every other second.
@@ -73,6 +75,7 @@ def _values(context: Context) -> dict[str, object]:
         "others": others,
         # With one other host, silence says as much about that one as about this one.
         "hears": HEARS if len(others) > 1 else "",
+        "rounds": max(1, HEARING_TRIES // max(1, len(others))),
         "vip": vip,
         "router_id": router_id(vip),
         "entry": entry.terms,
