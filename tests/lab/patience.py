@@ -8,7 +8,7 @@ import pytest
 from holdfast.lab.stolen import TOLERATED, Lookout
 
 # For how long all tests together wait for processors, and from when on none is begun a second time: all has to end.
-WAIT_S, AGAIN_WITHIN_S = 600.0, 3000.0
+WAIT_S, AGAIN_WITHIN_S = 240.0, 2400.0
 
 
 class LossError(AssertionError):

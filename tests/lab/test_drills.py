@@ -117,7 +117,7 @@ def test_a_drill_stops_when_no_write_succeeds_for_too_long(cluster: LabCluster, 
     cluster.ready()
 
 
-@pytest.mark.parametrize("name", ["bad-release", "leader-crash-during-release", "leader-crash-during-apply"])
+@pytest.mark.parametrize("name", ["bad-release", "leader-crash-during-apply"])
 def test_a_drill_during_an_operation_leaves_the_cluster_as_it_was(
     cluster: LabCluster, measured: Measured, name: str
 ) -> None:
