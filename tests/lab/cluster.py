@@ -162,10 +162,11 @@ class LabCluster:
             self.holdfast("lab", "power", switch, host, timeout_s=120)
 
     def mend(self) -> None:
-        """Bring everything back to the first spec: power, files, services."""
+        """Bring everything back to the first spec: power, files, services; a failed apply is begun again, once."""
         self.file.write_text(self.spec)
         self.holdfast("lab", "up", expect=None)
-        self.holdfast("apply", "-y", expect=None)
+        if self.holdfast("apply", "-y", expect=None).returncode:
+            self.holdfast("apply", "-y")
 
     def customers(self, reads_per_s: float = 20.0, writes_per_s: float = 5.0) -> Customers:
         """Return customers that are not yet in the shop: a context manager."""
