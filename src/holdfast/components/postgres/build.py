@@ -20,6 +20,8 @@ CONFIG = "/etc/patroni/config.yml"
 DYNAMIC = "/etc/patroni/dynamic.json"
 ROLES = "/etc/patroni/roles.json"
 LIBRARY = "/usr/local/lib/holdfast"
+# Python loads sitecustomize from here before Patroni.
+PROLOGUE = f"{LIBRARY}/patroni"
 # What a deposed leader wrote last, kept before it is rewound.
 EVIDENCE = "/var/lib/postgresql/evidence"
 DATABASE = USER = "app"
@@ -83,6 +85,7 @@ def build(context: Context) -> tuple[Part, ...]:
         Directory(_data_parent(context), owner="postgres", group="postgres"),
         Directory(EVIDENCE, owner="postgres", group="postgres", mode=0o700),
         Directory(LIBRARY),
+        Directory(PROLOGUE),
         *_certificates(context.host.name),
         *_scripts(context),
         *_configuration(context),
@@ -188,6 +191,12 @@ def _configuration(context: Context) -> tuple[Part, ...]:
         ),
         File(DYNAMIC, desired),
         File(ROLES, _roles(), owner="postgres", group="postgres", mode=0o600, sensitive=True),
+        File(
+            f"{PROLOGUE}/sitecustomize.py",
+            render(__package__, "sitecustomize.py.j2"),
+            unit=UNIT,
+            effect=Effect.RESTART,
+        ),
         File(f"/etc/systemd/system/{UNIT}.d/holdfast.conf", _drop_in(context), unit=UNIT, effect=Effect.RESTART),
     )
 
@@ -226,6 +235,7 @@ def _drop_in(context: Context) -> str:
         __package__,
         "patroni.service.j2",
         start=f"{LIBRARY}/postgres-start",
+        prologue=PROLOGUE,
         data=data_folder(context),
         variable=f"PATRONI_{protocol.upper()}_HOSTS",
         dcs=_dcs(context),
