@@ -24,7 +24,7 @@ PURE = ("model", "components", "design")
 IMPURE = {"subprocess", "socket", "os", "time", "random", "secrets", "asyncio", "threading", "httpx", "asyncssh"}
 # The one file of design that reads the disk, and programs that run on servers, which a design only ships as text.
 READERS = {"src/holdfast/design/load.py"}
-PROGRAMS = re.compile(r"src/holdfast/components/[a-z]+/service/")
+PROGRAMS = re.compile(r"src/holdfast/components/[a-z]+/(service|golden)/")
 # Its own parts that decide are pure all the same.
 DECIDING = {
     f"src/holdfast/components/{component}/service/{name}.py"
