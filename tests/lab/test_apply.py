@@ -164,7 +164,7 @@ def test_a_restart_of_the_database_rolls_under_load(
     assert plan(cluster) == []
     with measured.in_time():
         assert len(pauses) <= 1
-    shop.assert_gaps(reads_s=2.0, writes_s=5.0)
+        shop.assert_gaps(reads_s=2.0, writes_s=5.0)
 
 
 def test_a_configuration_that_the_engine_refuses_never_arrives(cluster: LabCluster) -> None:

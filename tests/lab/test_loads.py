@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections import Counter
 from dataclasses import dataclass
 
 import pytest
@@ -109,7 +110,9 @@ def test_what_all_clients_saw_fits_together(cluster: LabCluster, measured: Measu
     assert {each.node for each in sql.reads if each.endpoint == "replica"} <= set(cluster.hosts)
     assert left == Left(0, frozenset())
     failed = [each for history in loads.operations.values() for each in history if not each.ok]
-    assert [each for each in failed if each.reason != "another value was there"] == []
+    with measured.in_time():
+        # Of many only the reasons: what fails on a full computer fails in hundreds.
+        assert Counter(each.reason for each in failed if each.reason != "another value was there") == {}
     writes = [each for history in loads.operations.values() for each in history if each.kind is Kind.WRITE]
     measured("operations", use.operations)
     measured("of these writes", len(writes))
