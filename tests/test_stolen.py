@@ -1,10 +1,15 @@
 """What counts as processors taken away, and how long tests wait for them."""
 
+import time
 from itertools import accumulate
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 
 from holdfast.lab.stolen import WINDOW_S, Lookout, Ticks, share, ticks_of, worst
+from lab.figures import FIGURES, Measured
+from lab.patience import PATIENCE, LateError, LossError, Patience
 
 # The first line of a real one (user, nice, system, idle, iowait, irq, softirq, steal, guest, guest_nice).
 STAT = "cpu  1161932 1873 455016 1227786 9124 0 31042 630677 0 0\n"
@@ -49,3 +54,25 @@ def test_no_test_waits_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("holdfast.lab.stolen.time.sleep", slept.append)
     look.rest()
     assert slept == [], "the patience is that of all tests together"
+
+
+@pytest.mark.parametrize(
+    ("second", "error", "attempt", "left_s", "excused"),
+    [
+        pytest.param(ROBBED, LateError("late"), 1, 60.0, False, id="it runs once more first"),
+        pytest.param(ROBBED, LateError("late"), 2, 60.0, True, id="the second time nothing can be judged"),
+        pytest.param(ROBBED, LateError("late"), 1, -1.0, True, id="nor when it is too late for a second time"),
+        pytest.param(ROBBED, LossError("lost"), 2, 60.0, False, id="a loss is never excused"),
+        pytest.param(CALM, LateError("late"), 2, -1.0, False, id="nor is anything with the processors there"),
+    ],
+)
+def test_who_is_late_is_excused_only_without_processors_and_at_last(
+    second: Ticks, error: AssertionError, attempt: int, left_s: float, *, excused: bool
+) -> None:
+    config = SimpleNamespace(stash=pytest.Stash())
+    item = cast("pytest.Item", SimpleNamespace(name="it", execution_count=attempt, config=config))
+    look = Lookout(0.0, readings=readings(*[second] * WINDOW_S))
+    item.config.stash[PATIENCE] = Patience(look, time.monotonic() + left_s)
+    assert Measured(item).excuses(error) is excused
+    noted = [what for _, what, _ in item.config.stash.get(FIGURES, [])]
+    assert [each.startswith("NOT JUDGED") for each in noted] == [True] * excused

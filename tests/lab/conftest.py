@@ -12,8 +12,8 @@ from typing import Protocol, runtime_checkable
 import pytest
 
 from lab.cluster import cluster, shared_cluster
-from lab.figures import FIGURES, measured, table
-from lab.patience import PATIENCE, patience
+from lab.figures import FIGURES, Measured, measured, table
+from lab.patience import PATIENCE, LateError, patience
 
 __all__ = ["cluster", "measured", "shared_cluster"]
 
@@ -48,8 +48,14 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Print what was taken from a test that failed, and the evidence of all its witnesses."""
+    """Print what was taken from a test that failed, and the evidence of all its witnesses.
+
+    A test that waited in vain, at its last attempt and without processors, has neither failed nor been judged.
+    """
     report = yield
+    error = call.excinfo.value if call.excinfo else None
+    if report.failed and call.when == "call" and isinstance(error, LateError) and Measured(item).excuses(error):
+        report.outcome = "passed"
     if report.failed:
         taken = f"up to {item.config.stash[PATIENCE].lookout.robbed():.0%} of the processor time that was wanted"
         report.sections.append(("taken away", taken))

@@ -11,14 +11,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-import pytest
-
 from holdfast.drills.history import History, Kind
 from holdfast.drills.numbers import Account, Gap, account, longest_gap, steady, successes, tally
 from holdfast.drills.priority import go_first
 from holdfast.drills.workload import Pace, Workload, all_orders
 from holdfast.wire.http import HttpDoor
-from lab.patience import LossError
+from lab.patience import LateError, LossError
 
 T = TypeVar("T")
 Orders = tuple[tuple[str, int], ...]
@@ -76,7 +74,7 @@ class Customers:
         begun = time.monotonic()
         while not self._calm(begun, for_s):
             if time.monotonic() - begun > within_s:
-                pytest.fail(f"customers were not content within {within_s:g} s: {self._complaints()}")
+                raise LateError(f"customers were not content within {within_s:g} s: {self._complaints()}")
             time.sleep(0.05)
 
     def gap(self, kind: Kind) -> Gap:

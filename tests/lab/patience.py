@@ -15,6 +15,10 @@ class LossError(AssertionError):
     """Something acknowledged was lost or is there twice: nothing that happens to the computer excuses it."""
 
 
+class LateError(AssertionError):
+    """Something did not come in time: of a computer without processors that says nothing."""
+
+
 @dataclass
 class Patience:
     """Looks at the processors, and knows when no test is begun a second time any more (s, monotonic)."""
