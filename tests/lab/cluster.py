@@ -21,7 +21,6 @@ from holdfast.design.load import load
 from holdfast.lab.lab import Lab
 from holdfast.runner.vault import Vault
 from lab.customers import Customers
-from lab.patience import LateError
 from lab.traces import traces
 
 ROOT = Path(__file__).parents[2]
@@ -29,8 +28,8 @@ CLI = (sys.executable, "-m", "holdfast")
 # A folder for those who write tests: the shared cluster stays there from one run to the next.
 KEPT_LAB = os.environ.get("HOLDFAST_KEEP_LAB", "")
 HEALTHY_WITHIN_S = 120.0
-# Before a test begins nothing is judged.
-READY_WITHIN_S = 300.0
+# As `failures_mended`: a test ended before its end without failing, and what it left has to be mended.
+NEVER = -1
 IGNORED = shutil.ignore_patterns("__pycache__", ".*")
 LEADING = ("leader", "primary", "holder")
 Status = dict[str, Any]
@@ -123,7 +122,7 @@ class LabCluster:
         begun = time.monotonic()
         while (status := self.status())["health"] != "healthy":
             if time.monotonic() - begun > within_s:
-                raise LateError(f"not healthy after {within_s:g} s:\n{describe(status)}")
+                pytest.fail(f"not healthy after {within_s:g} s:\n{describe(status)}")
             time.sleep(0.5)
         return time.monotonic() - begun
 
@@ -270,5 +269,5 @@ def cluster(shared_cluster: LabCluster, request: pytest.FixtureRequest) -> LabCl
     if again or request.session.testsfailed > shared_cluster.failures_mended:
         shared_cluster.failures_mended = request.session.testsfailed
         shared_cluster.mend()
-    shared_cluster.ready(READY_WITHIN_S)
+    shared_cluster.ready()
     return shared_cluster

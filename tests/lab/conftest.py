@@ -11,7 +11,7 @@ from typing import Protocol, runtime_checkable
 
 import pytest
 
-from lab.cluster import cluster, shared_cluster
+from lab.cluster import NEVER, LabCluster, cluster, shared_cluster
 from lab.figures import FIGURES, Measured, measured, table
 from lab.patience import PATIENCE, LateError, patience
 
@@ -56,6 +56,8 @@ def pytest_runtest_makereport(
     error = call.excinfo.value if call.excinfo else None
     if report.failed and call.when == "call" and isinstance(error, LateError) and Measured(item).excuses(error):
         report.outcome = "passed"
+        if isinstance(left := getattr(item, "funcargs", {}).get("cluster"), LabCluster):
+            left.failures_mended = NEVER
     if report.failed:
         taken = f"up to {item.config.stash[PATIENCE].lookout.robbed():.0%} of the processor time that was wanted"
         report.sections.append(("taken away", taken))
