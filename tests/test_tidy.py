@@ -24,7 +24,7 @@ PURE = ("model", "components", "design")
 IMPURE = {"subprocess", "socket", "os", "time", "random", "secrets", "asyncio", "threading", "httpx", "asyncssh"}
 # The one file of design that reads the disk, and programs that run on servers, which a design only ships as text.
 READERS = {"src/holdfast/design/load.py"}
-PROGRAMS = re.compile(r"src/holdfast/components/[a-z]+/(service|golden)/")
+PROGRAMS = re.compile(r"src/holdfast/components/[a-z]+/service/")
 # Its own parts that decide are pure all the same.
 DECIDING = {
     f"src/holdfast/components/{component}/service/{name}.py"
@@ -291,6 +291,13 @@ def test_a_component_is_complete(component: str) -> None:
     missing += [] if "ok" in states else ["samples/: a healthy answer of its engine"]
     missing += [] if states - {"ok"} else ["samples/: a sick answer of its engine"]
     must_be_empty(missing, f"src/holdfast/components/{component} lacks what every component brings")
+
+
+@pytest.mark.parametrize("component", sorted(component_names()))
+def test_golden_files_hold_no_python(component: str) -> None:
+    """scripts/setup and packagers compile every ``.py`` below src, and what they write there is no golden file."""
+    found = [house.name(path) for path in (house.COMPONENTS / component / "golden").glob("**/*.py")]
+    must_be_empty(found, "a program belongs into service/, where it is shipped as it is")
 
 
 def joined(*words: str) -> str:

@@ -10,7 +10,7 @@ from holdfast.components.postgres.spec import PostgresOptions
 from holdfast.model.component import Context, Declaration, Handover, Need, Offer, Peer
 from holdfast.model.parts import Directory, Effect, File, Package, Part, Secret, Step, Unit, value
 from holdfast.model.spec import Host, Spec
-from holdfast.model.templates import render
+from holdfast.model.templates import program, render
 
 PORT = 5432
 API_PORT = 8008
@@ -191,12 +191,7 @@ def _configuration(context: Context) -> tuple[Part, ...]:
         ),
         File(DYNAMIC, desired),
         File(ROLES, _roles(), owner="postgres", group="postgres", mode=0o600, sensitive=True),
-        File(
-            f"{PROLOGUE}/sitecustomize.py",
-            render(__package__, "sitecustomize.py.j2"),
-            unit=UNIT,
-            effect=Effect.RESTART,
-        ),
+        File(f"{PROLOGUE}/sitecustomize.py", program(__package__, "sitecustomize"), unit=UNIT, effect=Effect.RESTART),
         File(f"/etc/systemd/system/{UNIT}.d/holdfast.conf", _drop_in(context), unit=UNIT, effect=Effect.RESTART),
     )
 

@@ -1,0 +1,1 @@
+"""What servers run beside Patroni as it is."""
