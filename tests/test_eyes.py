@@ -20,6 +20,7 @@ from holdfast.drills import eyes
 from holdfast.drills.clocks import tick
 from holdfast.drills.eyes import Eyes, Seen
 from holdfast.drills.findings import Found, finding_moments, found_in, healths, unreachable
+from holdfast.drills.invariants import BRIDGE_S
 from holdfast.drills.lookout import Log
 from holdfast.drills.sight import Answers, Cost, blind_times, costs_of, samples_of
 from holdfast.model.member import Member
@@ -190,10 +191,13 @@ def test_an_unreadable_answer_is_no_answer(tmp_path: Path) -> None:
 
     async def drill() -> Seen:
         async with eyes_of(machines) as eyes:
-            await asyncio.sleep(0.5)
+            await asyncio.sleep(2 * BRIDGE_S)
             return await eyes.gather()
 
-    assert roles(asyncio.run(drill())) == []
+    seen = asyncio.run(drill())
+    (nobody,) = [each.text for each in seen.moments if each.kind == "role"]
+    # Where much else goes on, others may be late, too.
+    assert nobody.startswith("nobody leads the store, as far as could be seen (a"), nobody
 
 
 def test_all_of_it_ends_when_the_block_fails(tmp_path: Path) -> None:

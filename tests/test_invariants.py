@@ -131,6 +131,11 @@ def test_nobody_is_said_with_a_reserve_when_somebody_was_silent() -> None:
     assert "as far as could be seen (a did not always answer)" in told(samples)[1][2]
 
 
+def test_nobody_is_said_with_a_reserve_when_somebody_gave_no_answer_at_all() -> None:
+    (nobody,) = told([*asked("a", 0, 10)], replace(LEADER, asked=frozenset("ab")))
+    assert "as far as could be seen (b did not always answer)" in nobody[2]
+
+
 def test_a_role_that_was_never_seen_is_told_as_such() -> None:
     assert told([*asked("a", 0, 10)]) == [(0.0, None, "nobody leads the store")]
 

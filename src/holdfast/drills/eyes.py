@@ -264,7 +264,11 @@ class Eyes:
         return {place or HERE: each.logs for place, each in self._lookouts.items()}
 
     def _roles(self) -> tuple[Role, ...]:
-        found = {each.role: Role(each.role, each.deed) for own in self._watches.values() for each in own.values()}
+        asked: dict[tuple[str, str], set[str]] = {}
+        for host, own in self._watches.items():
+            for each in own.values():
+                asked.setdefault((each.role, each.deed), set()).add(host)
+        found = {role: Role(role, deed, asked=frozenset(hosts)) for (role, deed), hosts in asked.items()}
         if self._design.spec.entry.vip:
             found[ADDRESS_ROLE] = Role(ADDRESS_ROLE, f"holds the {ADDRESS_ROLE}", joined=False)
         return tuple(found.values())

@@ -22,11 +22,13 @@ class Role:
 
     ``joined``: every member speaks for itself, so what all say belongs together; else each observer sees all
     holders, and only what one observer saw counts (two sides of a cut network may each have a holder).
+    ``asked``: whose answers it takes to say that nobody has it.
     """
 
     name: str
     deed: str
     joined: bool = True
+    asked: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,7 +212,7 @@ def _silent(by: str, samples: Iterable[Sample], gap: tuple[float, float]) -> boo
 
 def _nobody(role: Role, samples: Sequence[Sample], gap: tuple[float, float], end_s: float) -> Moment:
     begin_s, until_s = gap
-    silent = [by for by in sorted({each.by for each in samples}) if _silent(by, samples, gap)]
+    silent = [by for by in sorted(role.asked.union(each.by for each in samples)) if _silent(by, samples, gap)]
     hedge = f", as far as could be seen ({', '.join(silent)} did not always answer)" if silent else ""
     open_end = until_s >= end_s
     return Moment(begin_s, "role", f"nobody {role.deed}{hedge}", until_s=None if open_end else until_s)
