@@ -3,13 +3,14 @@
 from holdfast.model.component import Context, Declaration, Offer, Peer
 from holdfast.model.parts import Directory, Effect, File, Package, Part, Unit, value
 from holdfast.model.spec import Host, Spec
-from holdfast.model.templates import render
+from holdfast.model.templates import program, render
 
 CLIENT_PORT = 2379
 PEER_PORT = 2380
 UNIT = "etcd.service"
 TLS = "/etc/etcd/tls"
 START = "/usr/local/lib/holdfast/etcd-start"
+STOP = "/usr/local/lib/holdfast/etcd-stop"
 # What a client of kind `dcs` has to speak (in Patroni's words), and Debian's Python package for it.
 # ``gateway``: where its JSON interface begins.
 TERMS = {"protocol": "etcd3", "client_package": "python3-etcd", "gateway": "/v3"}
@@ -35,6 +36,7 @@ def build(context: Context) -> tuple[Part, ...]:
         File("/etc/default/etcd", _settings(context), unit=UNIT, effect=Effect.RESTART),
         Directory("/usr/local/lib/holdfast"),
         File(START, render(__package__, "start.py.j2"), mode=0o755),
+        File(STOP, program(__package__, "stop"), mode=0o755),
         File(f"/etc/systemd/system/{UNIT}.d/holdfast.conf", _drop_in(context), unit=UNIT, effect=Effect.RESTART),
         File("/etc/profile.d/holdfast-etcd.sh", _operator_environment()),
         Unit(UNIT),
@@ -81,15 +83,21 @@ def _peer_url(host: Host) -> str:
     return f"https://{host.address}:{PEER_PORT}"
 
 
+def _client_url(host: Host) -> str:
+    return f"https://{host.address}:{CLIENT_PORT}"
+
+
 def _drop_in(context: Context) -> str:
     return render(
         __package__,
         "etcd.service.j2",
         start=START,
+        stop=STOP,
         data=_data(context),
         name=context.host.name,
         peer_url=_peer_url(context.host),
-        others=[f"https://{peer.address}:{CLIENT_PORT}" for peer in context.peers if peer != context.host],
+        client_url=_client_url(context.host),
+        others=[_client_url(peer) for peer in context.peers if peer != context.host],
     )
 
 

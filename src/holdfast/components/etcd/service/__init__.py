@@ -1,0 +1,1 @@
+"""Programs for servers: how a member stops."""
