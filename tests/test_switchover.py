@@ -2,6 +2,7 @@
 
 import signal
 import subprocess
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -80,6 +81,16 @@ def test_a_leader_is_stopped_by_its_own_number_only(tmp_path: Path) -> None:
     assert stop(str(tmp_path)) < 5
     file.unlink()
     assert stop(str(tmp_path)) < 5
+
+
+def test_a_leader_that_stopped_is_gone_only_when_it_was_collected(tmp_path: Path) -> None:
+    with subprocess.Popen(("sleep", "60"), cwd=tmp_path) as postmaster:
+        (tmp_path / "postmaster.pid").write_text(notes(postmaster.pid, tmp_path))
+        collector = threading.Timer(0.3, postmaster.wait)
+        collector.start()
+        stop_and([])(str(tmp_path))
+        assert not Path(f"/proc/{postmaster.pid}").exists()
+        collector.join()
 
 
 def test_a_leader_is_stopped_without_packet_rules_too(

@@ -5,6 +5,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -15,7 +16,7 @@ import pytest
 
 from holdfast.components.watcher.service import ending, hangs
 from holdfast.components.watcher.service.protocol import post_of
-from holdfast.components.watcher.service.upkeep import Local
+from holdfast.components.watcher.service.upkeep import COLLECTED_S, Local, until_collected
 from holdfast.components.watcher.service.words import Lead, Post, Self, Sync, View
 from holdfast.components.watcher.watch import read_watch
 from holdfast.model.watch import Output, State
@@ -244,3 +245,28 @@ def test_a_hang_that_is_left_alone_degrades_and_a_kill_is_remembered() -> None:
     assert killed.facts["killed"] == "today"
     old = read_watch(status(', "hang": null, "killed": {"at": -9000, "since": "long ago", "why": "it hung"}'))
     assert old.reason == ""
+
+
+def test_a_dead_process_that_nobody_has_collected_is_waited_for() -> None:
+    child = subprocess.Popen(["true"])
+    os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+    collected: list[float] = []
+
+    def collect() -> None:
+        time.sleep(COLLECTED_S / 5)
+        collected.append(time.monotonic())
+        child.wait()
+
+    parent = threading.Thread(target=collect)
+    parent.start()
+    until_collected(child.pid)
+    assert collected, "it was not waited for"
+    assert time.monotonic() - collected[0] < COLLECTED_S / 2
+    parent.join()
+
+
+def test_a_dead_process_that_is_never_collected_is_not_waited_for_for_ever(tmp_path: Path) -> None:
+    (tmp_path / "7").mkdir()
+    begun = time.monotonic()
+    until_collected(7, tmp_path)
+    assert time.monotonic() - begun >= COLLECTED_S

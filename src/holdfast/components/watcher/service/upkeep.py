@@ -18,6 +18,8 @@ API_S = 2.0
 # The dcs's leader is moved when both leaders have been here for a while, as right after a failover all is in motion.
 LOOK_EVERY_S, LOOKS, MOVE_EVERY_S = 2.0, 3, 60.0
 NEW_PID_S = 0.25
+# For how long a dead process is waited for that nobody has collected yet, and how often it is looked for.
+COLLECTED_S, COLLECTED_LOOK_S = 0.5, 0.005
 
 
 class Local:
@@ -63,6 +65,7 @@ def guard_process(local: Local) -> None:
         os.close(pidfd)
         local.pid = 0
         local.deaths += 1
+        until_collected(pid)
         _wake(local, pid, begun)
 
 
@@ -77,6 +80,17 @@ def _until_dead(pidfd: int) -> None:
     poll = select.poll()
     poll.register(pidfd, select.POLLIN)
     poll.poll()
+
+
+def until_collected(pid: int, proc: Path = Path("/proc")) -> None:
+    """Wait until a dead process is gone, `COLLECTED_S` at most.
+
+    Patroni takes one that its parent has not collected yet for a running one (psutil's `is_running`): woken so early,
+    it asks the dead database, asks again, and comes back after a second.
+    """
+    until = time.monotonic() + COLLECTED_S
+    while (proc / str(pid)).exists() and time.monotonic() < until:
+        time.sleep(COLLECTED_LOOK_S)
 
 
 def _wake(local: Local, pid: int, begun: float) -> None:
