@@ -86,7 +86,7 @@ def test_a_leader_is_stopped_by_its_own_number_only(tmp_path: Path) -> None:
 def test_a_leader_that_stopped_is_gone_only_when_it_was_collected(tmp_path: Path) -> None:
     with subprocess.Popen(("sleep", "60"), cwd=tmp_path) as postmaster:
         (tmp_path / "postmaster.pid").write_text(notes(postmaster.pid, tmp_path))
-        collector = threading.Timer(0.3, postmaster.wait)
+        collector = threading.Timer(0.1, postmaster.wait)
         collector.start()
         stop_and([])(str(tmp_path))
         assert not Path(f"/proc/{postmaster.pid}").exists()
