@@ -59,10 +59,11 @@ def test_no_test_waits_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("second", "error", "attempt", "left_s", "excused"),
     [
-        pytest.param(ROBBED, LateError("late"), 1, 60.0, False, id="it runs once more first"),
-        pytest.param(ROBBED, LateError("late"), 2, 60.0, True, id="the second time nothing can be judged"),
+        pytest.param(ROBBED, LateError("late"), 1, 300.0, False, id="it runs once more first"),
+        pytest.param(ROBBED, LateError("late"), 1, 60.0, True, id="but not a long one that would end too late"),
+        pytest.param(ROBBED, LateError("late"), 2, 300.0, True, id="the second time nothing can be judged"),
         pytest.param(ROBBED, LateError("late"), 1, -1.0, True, id="nor when it is too late for a second time"),
-        pytest.param(ROBBED, LossError("lost"), 2, 60.0, False, id="a loss is never excused"),
+        pytest.param(ROBBED, LossError("lost"), 2, 300.0, False, id="a loss is never excused"),
         pytest.param(CALM, LateError("late"), 2, -1.0, False, id="nor is anything with the processors there"),
     ],
 )

@@ -63,6 +63,10 @@ class Lookout:
         """Return the largest share that was taken away in any window since the last rest."""
         return worst(self.readings[self.begun :])
 
+    def watched_s(self) -> float:
+        """Return the time since the last rest (s)."""
+        return (len(self.readings) - 1 - self.begun) * LOOK_S
+
     def _look(self) -> None:
         while True:
             time.sleep(LOOK_S)
