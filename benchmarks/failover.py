@@ -4,6 +4,7 @@ Every run is a whole drill with its evidence and its checker. A run whose drill 
 Only a run during which strangers took the computer's processors away is made again, unless it lost something.
 The variants are the same cluster with other timings: without the watch over the leader's host, and the timings that
 Patroni and Pigsty (its preset ``fast``) come with. What else those projects do differently is not in them.
+All of it takes two hours and more: ``--keep FILE`` adds each row to a file, and rows that are there are not run again.
 """
 
 import argparse
@@ -11,7 +12,8 @@ import json
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -68,6 +70,7 @@ class Row:
     """One drill in one variant, run after run: longest gaps in seconds by path, what was lost, and the verdicts.
 
     ``taken``: the largest share of the computer's processors that was taken away in ten seconds of each run.
+    ``ended``: when the last run was over, in UTC; rows that were kept are of another hour than those beside them.
     """
 
     drill: str
@@ -77,6 +80,7 @@ class Row:
     acknowledged: int
     verdicts: tuple[str, ...]
     taken: tuple[float, ...]
+    ended: str = ""
 
 
 def make_variant(variant: Variant, folder: Path) -> None:
@@ -144,7 +148,30 @@ def row_of(drill: str, variant: str, found: Sequence[tuple[dict[str, Any], float
         sum(each["acknowledged"] for each in writes),
         tuple(record["verdict"] for record in records),
         tuple(taken for _, taken in found),
+        f"{datetime.now(UTC):%m-%d %H:%M}",
     )
+
+
+def kept_rows(keep: Path | None) -> list[Row]:
+    """Return the rows of a file, one in each line; none without a file. Raises ValueError, KeyError, TypeError."""
+    if keep is None or not keep.exists():
+        return []
+    found = [json.loads(line) for line in keep.read_text().splitlines()]
+    listed = ("verdicts", "taken")
+    return [
+        Row(
+            **{name: tuple(value) if name in listed else value for name, value in each.items() if name != "gaps_s"},
+            gaps_s={column: tuple(values) for column, values in each["gaps_s"].items()},
+        )
+        for each in found
+    ]
+
+
+def keep_row(row: Row, keep: Path | None) -> None:
+    """Append a row to a file, if there is one to keep it in."""
+    if keep is not None:
+        with keep.open("a") as file:
+            file.write(f"{json.dumps(asdict(row))}\n")
 
 
 def p95(values: Sequence[float]) -> float:
@@ -156,7 +183,7 @@ def table(rows: Sequence[Row]) -> str:
     """Return all rows as a table: median and 95th percentile of the longest gaps, what was lost, and ratios."""
     head = "".join(f"{f'{name} (s)':>16}" for name in COLUMNS)
     lines = [
-        f"{'longest gap':<24}{'variant':<20}{head}  {'writes':>7}  {'lost':>12}  n  taken  verdicts",
+        f"{'longest gap':<24}{'variant':<20}{head}  {'writes':>7}  {'lost':>12}  n  taken  {'ended':<11}  verdicts",
         f"{'':<44}{'median / p95':>16}{'':>48}  {'ratio':>7}",
     ]
     for row in rows:
@@ -165,7 +192,7 @@ def table(rows: Sequence[Row]) -> str:
         )
         words = ", ".join(f"{row.verdicts.count(word)} {word}" for word in sorted(set(row.verdicts)))
         lost = f"{row.lost} of {row.acknowledged}"
-        runs = f"{len(row.verdicts)}  {max(row.taken):>5.0%}"
+        runs = f"{len(row.verdicts)}  {max(row.taken):>5.0%}  {row.ended:<11}"
         lines.append(f"{row.drill:<24}{row.variant:<20}{cells}  {ratio(row, rows):>7}  {lost:>12}  {runs}  {words}")
     return "\n".join(lines)
 
@@ -178,13 +205,21 @@ def ratio(row: Row, rows: Sequence[Row]) -> str:
     return f"{median(row.gaps_s['writes']) / median(first.gaps_s['writes']):.1f}x"
 
 
-def measured(drills: Sequence[str], variants: Sequence[str], runs: int, folder: Path) -> list[Row]:
-    """Run the drills in all variants. Only those that the timings matter for are run in more than the first."""
-    rows: list[Row] = []
+def wanted(drills: Sequence[str], variants: Sequence[str], there: Sequence[Row]) -> dict[str, list[str]]:
+    """Return the drills to run by variant: only those that the timings matter for in more than the first."""
+    known = {(row.variant, row.drill) for row in there}
+    pairs = [(name, each) for name in variants for each in drills if name == variants[0] or each in COMPARED]
+    missing = [pair for pair in pairs if pair not in known]
+    return {name: [each for variant, each in missing if variant == name] for name, _ in missing}
+
+
+def measured(todo: Mapping[str, Sequence[str]], runs: int, folder: Path, keep: Path | None) -> list[Row]:
+    """Run the drills of all variants; return their rows after those that were kept."""
+    rows = kept_rows(keep)
     lookout = Lookout(REST_S)
-    for number, name in enumerate(variants):
+    for name, drills in todo.items():
         make_variant(VARIANTS[name], folder)
-        for drill in drills if number == 0 else [each for each in drills if each in COMPARED]:
+        for drill in drills:
             records = []
             for seed in range(runs):
                 record, taken = run_rested(drill, seed, folder, lookout)
@@ -192,6 +227,7 @@ def measured(drills: Sequence[str], variants: Sequence[str], runs: int, folder: 
                 gaps = ", ".join(longest(record, path) for path in COLUMNS.values())
                 say(f"  {name}, {drill}: {record['verdict']}, {gaps}; {taken:.0%} taken; {record['reason'][:160]}")
             rows.append(row_of(drill, name, records))
+            keep_row(rows[-1], keep)
             # After each: a benchmark that is broken off has shown something all the same.
             say(table(rows))
     return rows
@@ -203,14 +239,19 @@ def main() -> int:
     parser.add_argument("--drills", nargs="+", default=DRILLS)
     parser.add_argument("--variants", nargs="+", default=tuple(VARIANTS), choices=tuple(VARIANTS))
     parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--keep", type=Path, help="a file of rows: those in it are not run again, new ones are added")
     chosen = parser.parse_args()
     if reason := lab_obstacle():
         sys.exit(reason)
     try:
-        with cluster(MACHINES) as folder:
-            rows = measured(chosen.drills, chosen.variants, chosen.runs, folder)
-    except CommandError as error:
+        rows = kept_rows(chosen.keep)
+        if todo := wanted(chosen.drills, chosen.variants, rows):
+            with cluster(MACHINES) as folder:
+                rows = measured(todo, chosen.runs, folder, chosen.keep)
+    except (CommandError, OSError) as error:
         sys.exit(str(error))
+    except (ValueError, KeyError, TypeError) as error:
+        sys.exit(f"{chosen.keep} does not hold rows of this benchmark ({error})")
     sys.stdout.write(f"{table(rows)}\n")
     return 1 if any(row.lost for row in rows) else 0
 

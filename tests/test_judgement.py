@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from benchmarks.failover import p95, row_of, run_rested, table
+from benchmarks.failover import keep_row, kept_rows, p95, row_of, run_rested, table, wanted
 
 from holdfast.cli.common import open_design
 from holdfast.drills.catalogue import faults_of, scenarios
@@ -160,9 +160,24 @@ def test_the_benchmark_counts_every_run_and_rounds_to_the_worse() -> None:
     assert "2.00 / 3.00" in table([row])
     assert "2 of 30" in table([row])
     assert "1 broken, 2 kept" in table([row])
-    assert "3    20%  1 broken" in table([row]), "the most that was taken from any of them"
+    assert f"3    20%  {row.ended}  1 broken" in table([row]), "the most that was taken from any of them"
     slower = row_of("x", "without the watch", [(record(24.0, 0, "kept"), 0.0)])
     assert "12.0x" in table([row, slower]).splitlines()[-1]
+
+
+def test_a_benchmark_goes_on_where_it_was_broken_off(tmp_path: Path) -> None:
+    keep = tmp_path / "rows"
+    write = {"name": "write order", "longest_gap_s": 1.0, "lost": 0, "acknowledged": 10}
+    row = row_of("leader-crash", "as it is", [({"paths": [write], "verdict": "kept"}, 0.1)])
+    assert kept_rows(None) == kept_rows(keep) == []
+    keep_row(row, keep)
+    assert kept_rows(keep) == [row]
+    drills, variants = ("leader-crash", "switchover", "vip-holder-power-off"), ("as it is", "pigsty fast")
+    assert wanted(drills, variants, [row]) == {
+        "as it is": ["switchover", "vip-holder-power-off"],
+        "pigsty fast": ["leader-crash", "switchover"],
+    }
+    assert wanted(("leader-crash",), ("as it is",), [row]) == {}
 
 
 def test_a_run_without_processors_is_made_again_unless_it_lost_something(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,7 +22,7 @@ class LateError(AssertionError):
 
 @dataclass
 class Patience:
-    """Looks at the processors, and knows when not even a short test is begun a second time any more (s, monotonic)."""
+    """Looks at the processors; from `until_s` on (monotonic) not even a short test is begun a second time."""
 
     lookout: Lookout
     until_s: float
