@@ -2,8 +2,8 @@
 
 Nothing here takes a leader away, so every change of the lead is one too many: that of the database, of the cache, and
 of the floating address. What the watchers did is counted too: a doubt that is answered costs nothing, a fence delays
-commits. A weather in which strangers took the computer's processors away is told, and made again. A slow disk is left
-out: nothing slows a single machine's disk down in a lab.
+commits. A weather in which strangers took the computer's processors away is told, and made again. One that this
+computer cannot make is named and left out.
 """
 
 import argparse
@@ -66,6 +66,7 @@ WEATHERS = (
     Weather("30 % of all frames lost", ("machine-loss-30",)),
     Weather(f"machines stop for {STOP_S} s", stops=True),
     Weather("no processor is free", ("machine-cpu",)),
+    Weather("the leader's disk is slow", ("machine-slow-disk",), leader_only=True),
     Weather("5 % lost, stops, no processor", ("machine-loss-5", "machine-cpu"), stops=True),
 )
 
@@ -96,6 +97,11 @@ class Land:
         self.hands = Hands(self.field.connect)
         self.draw = random.Random(seed)
         self.hosts = tuple(host.name for host in self.design.spec.hosts)
+
+    def obstacle(self, weather: Weather) -> str:
+        """Return why there can be no such weather here, "" when there can."""
+        ground, needs = self.field.ground, (need for name in weather.faults for need in self.field.faults[name].needs)
+        return next((why for need in needs if ground and (why := ground.lacks(need))), "")
 
     async def healthy(self) -> float:
         """Wait until all is well; return how long that took (s). Raises CommandError."""
@@ -202,6 +208,9 @@ async def measure(file: Path, weathers: Sequence[Weather], length_s: float, seed
     land, rows, lookout = Land(file, seed), list[Row](), Lookout(REST_S)
     try:
         for weather in weathers:
+            if why := land.obstacle(weather):
+                say(f"{weather.name}: left out, {why}")
+                continue
             for _ in range(AGAIN + 1):
                 await asyncio.to_thread(lookout.rest)
                 rows.append(replace(await land.under(weather, length_s), taken=lookout.robbed()))

@@ -4,7 +4,7 @@ Every run is a whole drill with its evidence and its checker. A run whose drill 
 Only a run during which strangers took the computer's processors away is made again, unless it lost something.
 The variants are the same cluster with other timings: without the watch over the leader's host, and the timings that
 Patroni and Pigsty (its preset ``fast``) come with. What else those projects do differently is not in them.
-All of it takes two hours and more: ``--keep FILE`` adds each row to a file, and rows that are there are not run again.
+All of it takes two hours and more: ``--keep FILE`` adds each row to a file, and what is there is not run again.
 """
 
 import argparse
@@ -156,15 +156,12 @@ def kept_rows(keep: Path | None) -> list[Row]:
     """Return the rows of a file, one in each line; none without a file. Raises ValueError, KeyError, TypeError."""
     if keep is None or not keep.exists():
         return []
-    found = [json.loads(line) for line in keep.read_text().splitlines()]
-    listed = ("verdicts", "taken")
-    return [
-        Row(
-            **{name: tuple(value) if name in listed else value for name, value in each.items() if name != "gaps_s"},
-            gaps_s={column: tuple(values) for column, values in each["gaps_s"].items()},
-        )
-        for each in found
-    ]
+    return [_kept(json.loads(line)) for line in keep.read_text().splitlines()]
+
+
+def _kept(row: dict[str, Any]) -> Row:
+    gaps_s = {column: tuple(values) for column, values in row["gaps_s"].items()}
+    return Row(**{**row, "gaps_s": gaps_s, "verdicts": tuple(row["verdicts"]), "taken": tuple(row["taken"])})
 
 
 def keep_row(row: Row, keep: Path | None) -> None:

@@ -57,6 +57,9 @@ class PaperGround:
     def delay(self, host: str, delay_ms: int, jitter_ms: int) -> Blow:
         return paper("delay", host, str(delay_ms), str(jitter_ms))
 
+    def slow_disk(self, host: str) -> Blow:
+        return paper("slow_disk", host)
+
 
 def paper(*argv: str) -> Blow:
     return Blow(UNDERNEATH, (argv,), (("undo", *argv),), (Evidence(("show", *argv), lambda output: output.stdout),))

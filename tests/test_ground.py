@@ -2,11 +2,12 @@
 
 import json
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import pytest
 
-from holdfast.lab import comeback, cuts, freezer, lever, pump
+from holdfast.lab import brake, comeback, cuts, disk, freezer, lever, pump
 from holdfast.lab.frames import HELD_FRAMES, Lag
 from holdfast.lab.ground import LabGround
 from holdfast.lab.plan import LabError, LabPlan, MachinePlan, delayed_link_name, link_name, table_name
@@ -150,8 +151,40 @@ def test_evidence_of_delay() -> None:
     assert [read(each) for each in (Output(0, "0\n"), Output(1))] == ["", ""]
 
 
+def test_evidence_of_a_slow_disk_is_the_limit_in_force() -> None:
+    read = GROUND.slow_disk("a").evidence[0].read
+    assert read(Output(0, "20 0.104")) == "20 writes a second reach the disk of a, and one took 0.10 s"
+    assert [read(each) for each in (Output(0, "0 0.3"), Output(0, ""), Output(1, "20 0.1"))] == ["", "", ""]
+
+
+def test_limits_are_taken_off_all_devices_that_ever_had_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    limits: dict[str, str] = {}
+    number = "7:1"
+
+    def run(argv: Sequence[str]) -> str:
+        limit, *numbers = argv[argv.index("holdfast-lab") + 1 :]
+        limits.update(dict.fromkeys(numbers, limit))
+        return ""
+
+    monkeypatch.setattr(brake, "run", run)
+    monkeypatch.setattr(brake, "directory", lambda *_: tmp_path)
+    monkeypatch.setattr(disk, "device", lambda _: number)
+    assert brake.free_all("shop", ["a"]) == []
+    brake.main(["slow", "shop", "a"])
+    number = "7:4"  # It was off and on again, and is struck once more.
+    brake.main(["slow", "shop", "a"])
+    assert limits == {"7:1": "20", "7:4": "20"}
+    assert brake.free_all("shop", ["a"]) == ["slow disk of a"]
+    assert limits == {"7:1": "0", "7:4": "0"}
+    assert brake.free_all("shop", ["a"]) == []
+    number = ""
+    with pytest.raises(LabError, match="the disk of a is not in use"):
+        brake.main(["slow", "shop", "a"])
+
+
 def test_blows_fall_underneath_and_can_be_undone() -> None:
-    blows = (GROUND.power_off("a"), GROUND.freeze("a"), GROUND.delay("a", 50, 10), GROUND.lose(("a",), 10))
+    lines = (GROUND.delay("a", 50, 10), GROUND.lose(("a",), 10))
+    blows = (GROUND.power_off("a"), GROUND.freeze("a"), GROUND.slow_disk("a"), *lines)
     assert {blow.place for blow in blows} == {UNDERNEATH}
     assert not any(blow.once for blow in blows)
 
@@ -173,8 +206,8 @@ def test_power_comes_back_without_a_cluster_file() -> None:
 
 
 def test_commands_name_modules_that_can_be_run() -> None:
-    modules = {lever.argv("off", "x", "a")[3], freezer.argv("show", "x", "a")[3], pump.argv("stop", "x", "a")[3]}
-    assert modules == {lever.__name__, freezer.__name__, pump.__name__}
+    modules = {each.argv("show", "x", "a")[3] for each in (brake, freezer, lever, pump)}
+    assert modules == {each.__name__ for each in (brake, freezer, lever, pump)}
 
 
 def test_what_the_lab_cannot_do_is_said() -> None:

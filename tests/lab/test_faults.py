@@ -18,11 +18,13 @@ import asyncssh
 import pytest
 
 from holdfast.drills.hands import Hands
-from holdfast.lab import pump
+from holdfast.lab import brake, pump
+from holdfast.lab.host import PRIVATE_MOUNTS, run
 from holdfast.lab.lab import Lab, LabPlan, MachinePlan
 from holdfast.lab.plan import link_name
 from holdfast.model.fault import UNDERNEATH
 from holdfast.wire.base import WireError
+from lab.figures import Measured
 from lab.site import (
     FLOATING,
     NETWORK,
@@ -151,13 +153,14 @@ def test_loss_is_a_share(site: Site) -> None:
     with_hands(site, story)
 
 
-def test_a_frozen_machine_is_silent_and_goes_on_where_it_was(site: Site) -> None:
+def test_a_frozen_machine_is_silent_and_goes_on_where_it_was(site: Site, measured: Measured) -> None:
     blow = site.ground.freeze("b")
 
     async def story(hands: Hands) -> None:
         process = (await on(hands, "b", "systemctl", "show", "-P", "MainPID", "listener")).stdout
         struck = await hands.strike(blow, "test-freeze", 60)
-        assert struck.took_s < WITHIN_S
+        with measured.in_time():
+            assert struck.took_s < WITHIN_S
         assert await hands.evidence(blow) == ("all processes of b are frozen",)
         assert (await visit(hands, "a", address("b")))[1] == 0
         await hands.heal(blow, "test-freeze")
@@ -167,11 +170,12 @@ def test_a_frozen_machine_is_silent_and_goes_on_where_it_was(site: Site) -> None
     with_hands(site, story)
 
 
-def test_delayed_frames_are_whole_and_late(site: Site) -> None:
+def test_delayed_frames_are_whole_and_late(site: Site, measured: Measured) -> None:
     blow = site.ground.delay("b", 60, 5)
 
     async def story(hands: Hands) -> None:
-        assert min([(await visit(hands, "a", address("b")))[0] for _ in range(3)]) < 0.11
+        with measured.in_time():
+            assert min([(await visit(hands, "a", address("b")))[0] for _ in range(3)]) < 0.11
         await hands.strike(blow, "test-delay", 60)
         took_s, size = await visit(hands, "a", address("b"))
         assert took_s >= 0.11
@@ -179,7 +183,8 @@ def test_delayed_frames_are_whole_and_late(site: Site) -> None:
         (sentence,) = await hands.evidence(blow)
         assert sentence.endswith("frames delayed")
         await hands.heal(blow, "test-delay")
-        assert min([(await visit(hands, "a", address("b")))[0] for _ in range(3)]) < 0.11
+        with measured.in_time():
+            assert min([(await visit(hands, "a", address("b")))[0] for _ in range(3)]) < 0.11
 
     with_hands(site, story)
 
@@ -237,6 +242,32 @@ def test_a_full_disk_is_the_machines_own(site: Site) -> None:
         assert (await on(hands, "b", "dd", "if=/dev/zero", "of=/more", "bs=1M", "count=16")).exit_code == 0
 
     with_hands(site, story)
+
+
+def test_a_slow_disk_is_slow_for_one_machine_and_until_it_is_healed(site: Site) -> None:
+    blow, name = site.ground.slow_disk("b"), site.lab.plan.name
+    assert site.ground.lacks("slow_disk") == ""
+
+    async def story(hands: Hands) -> None:
+        await hands.strike(blow, "test-slow", 60)
+        (sentence,) = await hands.evidence(blow)
+        assert sentence.startswith("20 writes a second reach the disk of b")
+        # A new file is at least two writes, its own and the journal's, of which there is one each 0.05 s.
+        assert float(brake.show(name, "b").split()[1]) > 0.04
+        assert brake.show(name, "a").split()[0] == "0"
+        site.lab.power_off("b")
+        site.lab.power_on("b")
+        await hands.heal(blow, "test-slow")
+        assert [brake.show(name, host).split()[0] for host in "ab"] == ["0", "0"]
+        assert limits() == ""
+        await prepare(site, "b")
+
+    with_hands(site, story)
+
+
+def limits() -> str:
+    """All limits on writing to a device of this computer."""
+    return run([*PRIVATE_MOUNTS, "sh", "-c", brake.LIST])
 
 
 def test_faults_of_a_killed_drill_are_undone_by_their_switches(site: Site) -> None:

@@ -5,7 +5,6 @@ from dataclasses import dataclass, replace
 
 from holdfast.design.design import Design
 from holdfast.drills.generic import generic_faults, member_fault
-from holdfast.drills.machines import NO_SLOW_DISK
 from holdfast.drills.plans import PLANS
 from holdfast.drills.scenario import Scenario, Strike
 from holdfast.drills.targets import offering, possible
@@ -124,8 +123,8 @@ STARRED: tuple[Entry, ...] = (
     Entry("C16", "a whole site is lost"),
     Entry("D1", "the database's disk is full"),
     Entry("D2", "the disk of the logs is full"),
-    Entry("D3", "the leader's disk is slow", NO_SLOW_DISK),
-    Entry("D4", "the disk of the leader of the dcs is slow", NO_SLOW_DISK),
+    Entry("D3", "the leader's disk is slow"),
+    Entry("D4", "the disk of the leader of the dcs is slow"),
     Entry("D5", "the disk answers a sync with an error", _NO_IO_ERRORS),
     Entry("D7", "a page of data is damaged"),
     Entry("D9", "an old leader cannot be rewound"),

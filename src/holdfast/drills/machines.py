@@ -58,7 +58,7 @@ _CODES = {
     "inside-dns": ("C14",),
     "machine-cpu": ("B5",),
     "machine-disk-full": ("D1",),
-    "machine-slow-disk": ("D3", "D4"),
+    "machine-slow-disk": ("D3",),
 }
 
 
@@ -277,21 +277,15 @@ def _exhausted() -> tuple[Fault, ...]:
             _fill,
             needs=("full_disk",),
         ),
-        Fault(
+        _underneath(
             "machine-slow-disk",
-            "slow the disk of {hosts} down",
-            "leader",
-            _UNNOTICED,
+            "slow the disk of {hosts} down to 20 writes a second",
             "writing to the disk of {hosts} takes far longer than usual",
-            lambda _aim, _ground: (),
-            unsupported=NO_SLOW_DISK,
+            "slow_disk",
+            lambda ground, aim: tuple(ground.slow_disk(host) for host in aim.hosts),
+            promise=_UNNOTICED,
         ),
     )
-
-
-NO_SLOW_DISK = (
-    "nothing slows a single machine's disk down here: no io controller for control groups, no device mapper"
-)
 
 
 def _starve(aim: Aim, _ground: Ground | None) -> tuple[Blow, ...]:

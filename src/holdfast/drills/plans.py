@@ -145,6 +145,13 @@ PLANS = (
         _SAFE,
     ),
     Scenario(
+        "dcs-leader-slow-disk",
+        "slow the disk of the dcs' leader down to 20 writes a second",
+        ("D4",),
+        (Strike("machine-slow-disk", "dcs_leader"),),
+        "clients notice nothing but slowness, and no lease ends",
+    ),
+    Scenario(
         "dcs-pair-cut",
         "cut the way between the leader of the dcs and one follower (a half-dead switch)",
         ("C5",),

@@ -91,14 +91,20 @@ def wait_released(lab: str) -> None:
 
 def in_use(lab: str) -> list[str]:
     """The disks of a lab that the kernel has open."""
-    return [path for path in _backing_files() if path.startswith(f"{LABS / lab}/")]
+    return [path for path in _devices() if path.startswith(f"{LABS / lab}/")]
 
 
-def _backing_files() -> list[str]:
-    found = []
+def device(place: Path) -> str:
+    """The number of the block device that a machine's disk is now ("7:1"), "" for one that is not in use."""
+    return _devices().get(str(place / IMAGE), "")
+
+
+def _devices() -> dict[str, str]:
+    """Return the number of each loop device in use, by its file."""
+    found = {}
     for path in Path("/sys/block").glob("loop*/loop/backing_file"):
         try:
-            found.append(path.read_text().strip())
+            found[path.read_text().strip()] = (path.parents[1] / "dev").read_text().strip()
         except OSError:
             continue
     return found

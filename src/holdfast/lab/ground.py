@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
-from holdfast.lab import comeback, cuts, disk, freezer, lever, pump
+from holdfast.lab import brake, comeback, cuts, disk, freezer, lever, pump
 from holdfast.lab.cuts import Cut
 from holdfast.lab.host import attempt, lab_obstacle
 from holdfast.lab.plan import LabError, LabPlan
@@ -77,6 +77,13 @@ class LabGround:
         inject = pump.argv("start", name, host, delay_ms, jitter_ms)
         return _blow(inject, pump.argv("stop", name, host), shown)
 
+    def slow_disk(self, host: str) -> Blow:
+        """Let few writes a second reach a machine's disk; reading is as quick as before."""
+        self._known(host)
+        name = self.plan.name
+        shown = Evidence(brake.argv("show", name, host), lambda output: _slow(output, host), timeout_s=20.0)
+        return _blow(brake.argv("slow", name, host), brake.argv("free", name, host), shown)
+
     def _known(self, host: str) -> None:
         if host not in [one.name for one in self.plan.machines]:
             raise LabError(f"no machine {host!r} in lab {self.plan.name}")
@@ -99,6 +106,13 @@ def _delayed(output: Output) -> str:
     return f"{frames:,} frames delayed" if frames else ""
 
 
+def _slow(output: Output, host: str) -> str:
+    limit, took_s = output.stdout.split() if output.exit_code == 0 and output.stdout else ("0", "0")
+    if limit == "0":
+        return ""
+    return f"{limit} writes a second reach the disk of {host}, and one took {float(took_s):.2f} s"
+
+
 def _lacks(plan: LabPlan, power: str) -> str:
     if why := lab_obstacle():
         return why
@@ -112,11 +126,13 @@ def _lacks(plan: LabPlan, power: str) -> str:
         return pump.obstacle()
     if power == "full_disk":
         return _lacks_disks(plan)
+    if power == "slow_disk":
+        return _lacks_disks(plan) or brake.obstacle()
     return f"the lab cannot do {power!r}"
 
 
 def _lacks_disks(plan: LabPlan) -> str:
-    """A machine without a disk of its own would fill this computer's."""
+    """What a machine without a disk of its own suffered, this computer's would suffer."""
     if why := disk.obstacle():
         return why
     bare = [one.name for one in plan.machines if not disk.is_own(directory(plan.name, one.name))]

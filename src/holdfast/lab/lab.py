@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from holdfast.lab import cuts, disk, freezer, image, machine, network, pump
+from holdfast.lab import brake, cuts, disk, freezer, image, machine, network, pump
 from holdfast.lab.host import IMAGES, LABS, LOCKS, STATE, Say, lab_obstacle, locked, require_lab
 from holdfast.lab.lever import kill
 from holdfast.lab.plan import LabError, LabPlan, MachinePlan, MachineState, check, layout, refuse_change
@@ -101,7 +101,8 @@ class Lab:
 
     def _heal(self) -> None:
         name, hosts = self.plan.name, machine.names(self.plan.name)
-        undone = [*pump.stop_all(name, hosts), *freezer.thaw_all(name, hosts), *cuts.remove_all(name)]
+        stopped = [*pump.stop_all(name, hosts), *freezer.thaw_all(name, hosts)]
+        undone = [*stopped, *brake.free_all(name, hosts), *cuts.remove_all(name)]
         if undone:
             self._say(f"faults were left in force and are undone: {', '.join(undone)}")
 

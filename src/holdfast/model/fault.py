@@ -93,6 +93,10 @@ class Ground(Protocol):
         """Delay every frame to and from a host."""
         ...
 
+    def slow_disk(self, host: str) -> Blow:
+        """Let few writes a second reach a host's disk."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Fault:
