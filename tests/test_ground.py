@@ -153,8 +153,8 @@ def test_evidence_of_delay() -> None:
 
 def test_evidence_of_a_slow_disk_is_the_limit_in_force() -> None:
     read = GROUND.slow_disk("a").evidence[0].read
-    assert read(Output(0, "20 0.104")) == "20 writes a second reach the disk of a, and one took 0.10 s"
-    assert [read(each) for each in (Output(0, "0 0.3"), Output(0, ""), Output(1, "20 0.1"))] == ["", "", ""]
+    assert read(Output(0, "100 0.104")) == "100 writes a second reach the disk of a, and one took 0.10 s"
+    assert [read(each) for each in (Output(0, "0 0.3"), Output(0, ""), Output(1, "100 0.1"))] == ["", "", ""]
 
 
 def test_limits_are_taken_off_all_devices_that_ever_had_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -173,7 +173,7 @@ def test_limits_are_taken_off_all_devices_that_ever_had_one(tmp_path: Path, monk
     brake.main(["slow", "shop", "a"])
     number = "7:4"  # It was off and on again, and is struck once more.
     brake.main(["slow", "shop", "a"])
-    assert limits == {"7:1": "20", "7:4": "20"}
+    assert limits == {"7:1": "100", "7:4": "100"}
     assert brake.free_all("shop", ["a"]) == ["slow disk of a"]
     assert limits == {"7:1": "0", "7:4": "0"}
     assert brake.free_all("shop", ["a"]) == []

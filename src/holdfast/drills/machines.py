@@ -279,7 +279,7 @@ def _exhausted() -> tuple[Fault, ...]:
         ),
         _underneath(
             "machine-slow-disk",
-            "slow the disk of {hosts} down to 20 writes a second",
+            "slow the disk of {hosts} down to 100 writes a second",
             "writing to the disk of {hosts} takes far longer than usual",
             "slow_disk",
             lambda ground, aim: tuple(ground.slow_disk(host) for host in aim.hosts),

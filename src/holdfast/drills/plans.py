@@ -146,7 +146,7 @@ PLANS = (
     ),
     Scenario(
         "dcs-leader-slow-disk",
-        "slow the disk of the dcs' leader down to 20 writes a second",
+        "slow the disk of the dcs' leader down to 100 writes a second",
         ("D4",),
         (Strike("machine-slow-disk", "dcs_leader"),),
         "clients notice nothing but slowness, and no lease ends",
