@@ -153,10 +153,13 @@ def row_of(drill: str, variant: str, found: Sequence[tuple[dict[str, Any], float
 
 
 def kept_rows(keep: Path | None) -> list[Row]:
-    """Return the rows of a file, one in each line; none without a file. Raises ValueError, KeyError, TypeError."""
+    """Return the rows of a file, one in each line; none without a file. Raises CommandError."""
     if keep is None or not keep.exists():
         return []
-    return [_kept(json.loads(line)) for line in keep.read_text().splitlines()]
+    try:
+        return [_kept(json.loads(line)) for line in keep.read_text().splitlines()]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise CommandError(f"{keep} holds no rows of this benchmark: {error!r}") from error
 
 
 def _kept(row: dict[str, Any]) -> Row:
@@ -210,9 +213,8 @@ def wanted(drills: Sequence[str], variants: Sequence[str], there: Sequence[Row])
     return {name: [each for variant, each in missing if variant == name] for name, _ in missing}
 
 
-def measured(todo: Mapping[str, Sequence[str]], runs: int, folder: Path, keep: Path | None) -> list[Row]:
-    """Run the drills of all variants; return their rows after those that were kept."""
-    rows = kept_rows(keep)
+def measure(todo: Mapping[str, Sequence[str]], runs: int, folder: Path, rows: list[Row], keep: Path | None) -> None:
+    """Run the drills of all variants, and put their rows after those that are there."""
     lookout = Lookout(REST_S)
     for name, drills in todo.items():
         make_variant(VARIANTS[name], folder)
@@ -227,7 +229,6 @@ def measured(todo: Mapping[str, Sequence[str]], runs: int, folder: Path, keep: P
             keep_row(rows[-1], keep)
             # After each: a benchmark that is broken off has shown something all the same.
             say(table(rows))
-    return rows
 
 
 def main() -> int:
@@ -244,11 +245,9 @@ def main() -> int:
         rows = kept_rows(chosen.keep)
         if todo := wanted(chosen.drills, chosen.variants, rows):
             with cluster(MACHINES) as folder:
-                rows = measured(todo, chosen.runs, folder, chosen.keep)
-    except (CommandError, OSError) as error:
+                measure(todo, chosen.runs, folder, rows, chosen.keep)
+    except CommandError as error:
         sys.exit(str(error))
-    except (ValueError, KeyError, TypeError) as error:
-        sys.exit(f"{chosen.keep} does not hold rows of this benchmark ({error})")
     sys.stdout.write(f"{table(rows)}\n")
     return 1 if any(row.lost for row in rows) else 0
 

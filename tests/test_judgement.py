@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from benchmarks.failover import keep_row, kept_rows, p95, row_of, run_rested, table, wanted
+from benchmarks.plan import CommandError
 
 from holdfast.cli.common import open_design
 from holdfast.drills.catalogue import faults_of, scenarios
@@ -178,6 +179,10 @@ def test_a_benchmark_goes_on_where_it_was_broken_off(tmp_path: Path) -> None:
         "pigsty fast": ["leader-crash", "switchover"],
     }
     assert wanted(("leader-crash",), ("as it is",), [row]) == {}
+    for other in ("{", "[]", '{"drill": "x"}'):
+        keep.write_text(other)
+        with pytest.raises(CommandError, match="holds no rows of this benchmark"):
+            kept_rows(keep)
 
 
 def test_a_run_without_processors_is_made_again_unless_it_lost_something(monkeypatch: pytest.MonkeyPatch) -> None:
