@@ -1,4 +1,7 @@
-"""Tests marked `lab` need root and systemd-nspawn: elsewhere they skip with the reason, but never in CI."""
+"""Tests marked `lab` need root and systemd-nspawn: elsewhere they skip with the reason, but never in CI.
+
+Any test that failed while the computer's processors were taken away says nothing yet: it runs once more.
+"""
 
 import os
 import signal
@@ -8,14 +11,22 @@ from functools import cache
 import pytest
 
 from holdfast.lab.lab import lab_obstacle
+from patience import PATIENCE, patience
 
 IN_CI = os.environ.get("CI", "").lower() in ("1", "true", "yes")
 
 
-def pytest_configure() -> None:
+def pytest_configure(config: pytest.Config) -> None:
     """Heed Ctrl-C: what a shell starts in the background ignores it, and so would all that tests interrupt."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    config.stash[PATIENCE] = patience()
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Let a test without processors run again."""
+    for item in items:
+        item.add_marker(pytest.mark.flaky(reruns=1, condition=config.stash[PATIENCE].again))
 
 
 @cache
@@ -26,9 +37,15 @@ def obstacle() -> str | None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Skip a lab test where there can be no lab."""
-    if item.get_closest_marker("lab") and (reason := obstacle()):
+    """Skip a lab test where there can be no lab; begin it, and what runs again, when the processors are there."""
+    lookout = item.config.stash[PATIENCE].lookout
+    lab = item.get_closest_marker("lab")
+    if lab and (reason := obstacle()):
         pytest.skip(reason)
+    if lab or getattr(item, "execution_count", 1) > 1:
+        lookout.rest()
+    else:
+        lookout.begin()
 
 
 @pytest.hookimpl(wrapper=True)

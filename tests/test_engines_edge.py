@@ -212,7 +212,7 @@ def test_router_ids_are_legal() -> None:
 def test_standbys_take_over_one_after_the_other_and_never_from_a_sound_holder() -> None:
     made = design(edge(", vip: 10.5.0.100, interface: eth1"), APP)
     texts = [file(made, f"keepalived@{host}", "/etc/keepalived/keepalived.conf") for host in "abc"]
-    assert [re.findall(r"down_timer_adverts (\d+)", text)[0] for text in texts] == ["11", "14", "17"]
+    assert [re.findall(r"down_timer_adverts (\d+)", text)[0] for text in texts] == ["12", "16", "20"]
     assert all("nopreempt\n" not in text for text in texts)
     assert "name=eth1" in file(made, "keepalived@a", "/usr/local/lib/holdfast/vip-interface")
 

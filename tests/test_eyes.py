@@ -178,10 +178,11 @@ def test_a_machine_that_does_not_answer_is_a_finding_and_watched_as_soon_as_it_d
             return await eyes.gather()
 
     seen = asyncio.run(drill())
-    (finding,) = [each for each in seen.moments if each.kind == "finding"]
-    assert (finding.host, finding.text) == ("b", "b does not answer")
+    # Where much else goes on, others may be late, too, and later b once more.
+    finding = next(each for each in seen.moments if each.kind == "finding" and each.host == "b")
+    assert finding.text == "b does not answer"
     assert finding.until_s is not None
-    assert [each.host for each in seen.blind] == ["b"]
+    assert "b" in {each.host for each in seen.blind}
     assert "b leads the store (7)" in roles(seen)
 
 

@@ -78,7 +78,7 @@ def faults(layout: str = "three") -> dict[str, Fault]:
 
 
 def over_ssh() -> Iterator[Fault]:
-    return (each for each in faults().values() if not each.needs and not each.unsupported)
+    return (each for each in faults().values() if not each.needs)
 
 
 NAMES = sorted(faults())
@@ -101,7 +101,7 @@ def test_a_fault_is_complete(name: str) -> None:
     assert all(word in words() for word in fault.target.split("+"))
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if not faults()[name].unsupported])
+@pytest.mark.parametrize("name", NAMES)
 def test_blows_are_commands_with_evidence(name: str) -> None:
     blows = struck(faults()[name])
     assert blows

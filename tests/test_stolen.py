@@ -7,9 +7,9 @@ from typing import cast
 
 import pytest
 
-from holdfast.lab.stolen import WINDOW_S, Lookout, Ticks, share, ticks_of, worst
+from holdfast.lab.stolen import TOLERATED, WINDOW_S, Lookout, Ticks, share, ticks_of, worst
 from lab.figures import FIGURES, Measured
-from lab.patience import PATIENCE, LateError, LossError, Patience
+from patience import PATIENCE, LateError, LossError, Patience
 
 # The first line of a real one (user, nice, system, idle, iowait, irq, softirq, steal, guest, guest_nice).
 STAT = "cpu  1161932 1873 455016 1227786 9124 0 31042 630677 0 0\n"
@@ -42,7 +42,17 @@ def test_what_was_before_a_rest_does_not_count(monkeypatch: pytest.MonkeyPatch) 
     )
     assert look.robbed() > 0.5
     look.rest()
-    assert look.robbed() == 0.0
+    assert look.robbed() < TOLERATED
+
+
+def test_one_who_looks_shorter_than_a_window_is_told_of_the_window_it_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    look = Lookout(60.0, readings=readings(*[CALM] * 30, *[ROBBED] * WINDOW_S))
+    monkeypatch.setattr("holdfast.lab.stolen.time.sleep", pytest.fail)
+    look.begin()
+    assert look.robbed() == pytest.approx(0.7)
+    look.readings = readings(*[ROBBED] * 30, *[CALM] * WINDOW_S)
+    look.begin()
+    assert look.robbed() < TOLERATED
 
 
 def test_no_test_waits_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from lab.cluster import NEVER, LabCluster, cluster, shared_cluster
 from lab.figures import FIGURES, Measured, measured, table
-from lab.patience import PATIENCE, LateError, patience
+from patience import PATIENCE, LateError
 
 __all__ = ["cluster", "measured", "shared_cluster"]
 
@@ -27,21 +27,11 @@ class Witness(Protocol):
         ...
 
 
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Customers of a shop without power are cut off in the middle of a handshake: such sockets close themselves.
-
-    A test that failed while the computer's processors were taken away says nothing yet: it runs once more.
-    """
-    config.stash[PATIENCE] = patience()
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Customers of a shop without power are cut off in the middle of a handshake: such sockets close themselves."""
     for item in items:
         if item.path.parent == Path(__file__).parent:
             item.add_marker(pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning"))
-            item.add_marker(pytest.mark.flaky(reruns=1, condition=config.stash[PATIENCE].again))
-
-
-def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Begin a test when the processors are there."""
-    item.config.stash[PATIENCE].lookout.rest()
 
 
 @pytest.hookimpl(wrapper=True)

@@ -16,7 +16,7 @@ from holdfast.drills.numbers import Account, Gap, account, longest_gap, steady, 
 from holdfast.drills.priority import go_first
 from holdfast.drills.workload import Pace, Workload, all_orders
 from holdfast.wire.http import HttpDoor
-from lab.patience import LateError, LossError
+from patience import LateError, LossError
 
 T = TypeVar("T")
 Orders = tuple[tuple[str, int], ...]

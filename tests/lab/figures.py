@@ -6,7 +6,7 @@ from contextlib import contextmanager
 import pytest
 
 from holdfast.drills.numbers import rounded_up
-from lab.patience import PATIENCE
+from patience import PATIENCE
 
 Figure = tuple[str, str, str]
 FIGURES = pytest.StashKey[list[Figure]]()

@@ -14,8 +14,8 @@ import pytest
 from holdfast.lab.lab import lab_obstacle
 from lab.cluster import CLI, LabCluster
 from lab.figures import Measured
-from lab.patience import LossError
 from lab.traces import nft_tables
+from patience import LossError
 
 pytestmark = pytest.mark.lab
 UNSAFE = 4

@@ -40,7 +40,7 @@ def scenarios(design: Design) -> tuple[Scenario, ...]:
     faults = {fault.name: fault for fault in faults_of(design)}
     planned = tuple(made for plan in PLANS if (made := _bound(plan, design, faults)))
     covered = {code for plan in PLANS for code in plan.codes}
-    single = (_alone(fault) for fault in faults.values() if set(fault.codes) - covered and not fault.unsupported)
+    single = (_alone(fault) for fault in faults.values() if set(fault.codes) - covered)
     return tuple(sorted((*planned, *single), key=lambda scenario: scenario.name))
 
 
@@ -157,7 +157,7 @@ def faults_table(faults: Iterable[Fault]) -> str:
 
 
 def _row(fault: Fault) -> str:
-    needs = f"not possible: {fault.unsupported}" if fault.unsupported else ", ".join(fault.needs) or "SSH"
+    needs = ", ".join(fault.needs) or "SSH"
     title = fault.title.format(hosts="{hosts}").replace("{hosts}", "*hosts*")
     return f"| `{fault.name}` | {title} | {fault.target.replace('_', ' ')} | {needs} | {', '.join(fault.codes)} |"
 

@@ -97,8 +97,6 @@ def obstacle(scenario: Scenario, arena: Field) -> str:
     """Return why a scenario cannot be played here, "" when it can."""
     for strike in scenario.strikes:
         fault = arena.faults[strike.fault]
-        if fault.unsupported:
-            return fault.unsupported
         if fault.needs and arena.ground is None:
             return f"{fault.name} needs what lies under the machines ({', '.join(fault.needs)}): only a lab has it"
         for need in fault.needs:

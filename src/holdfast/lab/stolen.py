@@ -48,23 +48,28 @@ class Lookout:
     readings: list[Ticks] = field(default_factory=list)
     begun: int = 0
 
-    def rest(self) -> None:
-        """Wait until the processors are there, or patience is at its end; what is looked at begins then."""
+    def begin(self) -> None:
+        """Begin what is looked at now, without waiting for anything."""
         if not self.readings:
             self.readings.append(ticks_of(STAT.read_text()))
             threading.Thread(target=self._look, name="stolen", daemon=True).start()
+        self.begun = len(self.readings) - 1
+
+    def rest(self) -> None:
+        """Wait until the processors are there, or patience is at its end; what is looked at begins then."""
+        self.begin()
         begun = time.monotonic()
         while worst(self.readings[-WINDOW_S - 1 :]) > TOLERATED and time.monotonic() < begun + self.patience_s:
             time.sleep(LOOK_S)
         self.patience_s -= time.monotonic() - begun
-        self.begun = len(self.readings) - 1
+        self.begin()
 
     def robbed(self) -> float:
-        """Return the largest share that was taken away in any window since the last rest."""
-        return worst(self.readings[self.begun :])
+        """Return the largest share taken away in any window since the beginning; at least the last one counts."""
+        return worst(self.readings[max(0, min(self.begun, len(self.readings) - 1 - WINDOW_S)) :])
 
     def watched_s(self) -> float:
-        """Return the time since the last rest (s)."""
+        """Return the time since the beginning (s)."""
         return (len(self.readings) - 1 - self.begun) * LOOK_S
 
     def _look(self) -> None:

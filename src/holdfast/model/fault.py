@@ -111,7 +111,6 @@ class Fault:
     - ``hold_s``: how long it stays in force, in seconds, unless a drill says otherwise.
     - ``strike(aim, ground)``: the blows. ``ground`` is None where nothing is under our control but SSH.
     - ``needs``: powers of the ground it uses; none: it is done over SSH alone, and safe to do so.
-    - ``unsupported``: why it cannot be injected at all, "" when it can; such a fault is listed, never run.
     """
 
     name: str
@@ -123,7 +122,6 @@ class Fault:
     codes: tuple[str, ...] = ()
     hold_s: float = 20.0
     needs: tuple[str, ...] = ()
-    unsupported: str = ""
 
 
 @dataclass(frozen=True, slots=True)
