@@ -1,9 +1,14 @@
 """How the leader of the database gives its role away: when its replicas may elect, and how it is stopped."""
 
+import io
+import json
 import signal
 import subprocess
 import threading
+import time
+import urllib.error
 from collections.abc import Callable
+from email.message import Message
 from pathlib import Path
 from typing import Any
 
@@ -187,3 +192,38 @@ def test_a_member_that_does_not_lead_changes_nothing() -> None:
     patroni = Patroni("b")
     patroni.deeds.append("POST /switchover")
     assert switch(patroni) == ["POST /switchover"]
+
+
+class Dcs:
+    """A Patroni whose dcs refuses the first writes with a code."""
+
+    url = "https://10.5.0.1:8008"
+
+    def __init__(self, *codes: int) -> None:
+        self.codes = list(codes)
+        self.config: dict[str, Any] = {"ttl": 30, "pause": True}
+
+    def ask(self, path: str, method: str = "GET", body: dict[str, Any] | None = None) -> dict[str, Any]:
+        assert path == "/config"
+        if method == "PUT" and self.codes:
+            raise urllib.error.HTTPError(path, self.codes.pop(0), "refused", Message(), io.BytesIO())
+        self.config = self.config if body is None else body
+        return self.config
+
+    def try_to_ask(self, path: str) -> dict[str, Any]:
+        well = {"role": "leader", "state": "running"}
+        return {"members": [well]} if path == "/cluster" else well
+
+
+def test_a_dcs_without_a_leader_is_waited_for_by_who_configures(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "dynamic.json").write_text(json.dumps({"ttl": 20}))
+    slept: list[float] = []
+    monkeypatch.setattr(time, "sleep", slept.append)
+    api = Dcs(502, 503)
+    script("postgres", "member")["configure"](api, str(tmp_path / "dynamic.json"))
+    assert api.config == {"ttl": 20, "pause": True}, "and the operator's pause stays"
+    assert slept == [0.25, 0.25, 3]
+    with pytest.raises(urllib.error.HTTPError, match="400"):
+        script("postgres", "member")["configure"](Dcs(400), str(tmp_path / "dynamic.json"))
