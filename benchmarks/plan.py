@@ -9,6 +9,7 @@ import json
 import os
 import resource
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -119,7 +120,7 @@ def cpu_of_children_s() -> float:
 
 @contextmanager
 def cluster(machines: int, spec: str = "") -> Iterator[Path]:
-    """Make a lab with a cluster that is as it should be; yields its folder. Nothing of it stays.
+    """Make a lab with a cluster that is as it should be; yields its folder. Nothing of it stays, on SIGTERM neither.
 
     ``spec``: another cluster file than the one for so many machines.
     """
@@ -130,12 +131,19 @@ def cluster(machines: int, spec: str = "") -> Iterator[Path]:
         )
         (folder / "cluster.yaml").write_text((spec or SPECS[machines]).replace("PACKAGES", PACKAGES))
         say(f"a lab of {machines} machines, and the cluster on it (some minutes)")
+        before = signal.signal(signal.SIGTERM, _leave)
         try:
             run([*HOLDFAST, "lab", "up"], folder)
             run([*HOLDFAST, "apply", "--yes"], folder)
             yield folder
         finally:
+            signal.signal(signal.SIGTERM, before)
             run([*HOLDFAST, "lab", "down"], folder)
+
+
+def _leave(number: int, _frame: object) -> None:
+    # As a shell says that a program was ended by a signal.
+    raise SystemExit(128 + number)
 
 
 def plan(folder: Path) -> None:

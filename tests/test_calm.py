@@ -1,5 +1,11 @@
 """The benchmark of false failovers: its cluster has what it counts, its weathers are faults that there are."""
 
+import signal
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from benchmarks import plan
 from benchmarks.calm import SPEC, WEATHERS, Row, table
 from benchmarks.plan import PACKAGES
 
@@ -40,3 +46,17 @@ def test_every_change_of_the_lead_is_shown() -> None:
         "fences",
     ]
     assert table([Row("sun", 1.0, dict.fromkeys(changes, 0), {}, (), 0.0)]).endswith("nothing")
+
+
+def test_a_benchmark_that_is_ended_leaves_no_lab(monkeypatch: pytest.MonkeyPatch) -> None:
+    done: list[tuple[str, bool]] = []
+
+    def run(argv: Sequence[str], folder: Path) -> None:
+        done.append((" ".join(argv[3:]), folder.exists()))
+
+    monkeypatch.setattr(plan, "run", run)
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(SystemExit, match="143"), plan.cluster(3):
+        signal.raise_signal(signal.SIGTERM)
+    assert done == [("lab up", True), ("apply --yes", True), ("lab down", True)]
+    assert signal.getsignal(signal.SIGTERM) is before
