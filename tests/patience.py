@@ -9,7 +9,7 @@ from holdfast.lab.stolen import TOLERATED, Lookout
 
 # All has to end: for how long all tests together wait for processors, when at the latest a test begins a second time,
 # and how much earlier the long ones do (one of two minutes within 2400 s, one of ten seconds within 4600 s).
-WAIT_S, AGAIN_WITHIN_S, EARLIER = 240.0, 4800.0, 20.0
+WAIT_S, AGAIN_WITHIN_S, EARLIER = 480.0, 4800.0, 20.0
 
 
 class LossError(AssertionError):
