@@ -1,20 +1,21 @@
 """VRRP on every edge host."""
 
+import json
+
 from holdfast.model.component import Context, Declaration, Need, Peer
 from holdfast.model.parts import Effect, File, Package, Part, Unit
 from holdfast.model.spec import Host, Spec
-from holdfast.model.templates import render
+from holdfast.model.templates import program, render
 
 UNIT = "keepalived.service"
 CONFIG = "/etc/keepalived/keepalived.conf"
 TOOLS = "/usr/local/lib/holdfast"
-CHECK, INTERFACE, RELEASE = f"{TOOLS}/vip-check", f"{TOOLS}/vip-interface", f"{TOOLS}/vip-release"
-PROBE, STATE, HEARS = f"{TOOLS}/vip-probe", f"{TOOLS}/vip-state", f"{TOOLS}/vip-hears"
+INTERFACE, RELEASE, PROBE = f"{TOOLS}/vip-interface", f"{TOOLS}/vip-release", f"{TOOLS}/vip-probe"
+# What looks after the host for keepalived: a service of its own.
+WATCH, WATCH_UNIT, WATCH_FACTS = f"{TOOLS}/vip-watch", "vip-watch.service", "/etc/holdfast/vip.json"
+RUN = "/run/holdfast-vip"
 INTERFACE_FILE = "/run/holdfast-vip.conf"
 VRRP_PROTOCOL = 112
-HOLDER_FILE = "/run/holdfast-vip.holder"
-# Of a quarter of a second each: two seconds, after which keepalived would ask again.
-HEARING_TRIES = 8
 # The first standby takes over after twelve silent adverts and the skew, 0.25 s; each further one 0.08 s later. With
 # the same patience two become holder within a millisecond, and neighbours may remember the one that yields. Many
 # small steps and not three of 0.1 s: on links that lose 30 % each way three in a row are lost every other second.
@@ -41,12 +42,9 @@ def build(context: Context) -> tuple[Part, ...]:
     values = {**_values(context), "interface_file": INTERFACE_FILE}
     return (
         Package("keepalived"),
-        _tool(CHECK, "check.sh.j2", values),
         _tool(INTERFACE, "interface.sh.j2", values),
         _tool(RELEASE, "release.sh.j2", values),
         _tool(PROBE, "probe.sh.j2", values),
-        _tool(STATE, "state.sh.j2", values),
-        *((_tool(HEARS, "hears.sh.j2", values),) if values["hears"] else ()),
         File(
             CONFIG, render(__package__, "keepalived.conf.j2", **values), mode=0o640, unit=UNIT, effect=Effect.RELOAD
         ),
@@ -58,7 +56,35 @@ def build(context: Context) -> tuple[Part, ...]:
         ),
         # The tool writes the file that the configuration includes, then has keepalived check both.
         Unit(UNIT, verify=(INTERFACE, "verify")),
+        *_watch(context, values),
     )
+
+
+def _watch(context: Context, values: dict[str, object]) -> tuple[Part, ...]:
+    """Return the service that tells keepalived what it would otherwise start processes for."""
+    facts = json.dumps(settings(context), indent=2, sort_keys=True) + "\n"
+    unit = render(__package__, "watch.service.j2", program=WATCH, settings=WATCH_FACTS, **values)
+    # It may be away for a moment at any time: the address stays where it is.
+    return (
+        Package("python3"),
+        File(WATCH, program(__package__, "vip_watch"), mode=0o755, unit=WATCH_UNIT, effect=Effect.RELOAD),
+        File(WATCH_FACTS, facts, unit=WATCH_UNIT, effect=Effect.RELOAD),
+        File(f"/etc/systemd/system/{WATCH_UNIT}", unit, unit=WATCH_UNIT, effect=Effect.RELOAD),
+        Unit(WATCH_UNIT),
+    )
+
+
+def settings(context: Context) -> dict[str, object]:
+    """Return all that the service must know."""
+    terms = context.tied("entry")[0].offer.terms
+    return {
+        "folder": RUN,
+        "vip": context.spec.entry.vip,
+        "port": int(terms["live_port"]),
+        "name": terms["live_name"],
+        "path": terms["live_path"],
+        "others": [host.address for host in context.peers if host.name != context.host.name],
+    }
 
 
 def _tool(path: str, template: str, values: dict[str, object]) -> File:
@@ -73,9 +99,6 @@ def _values(context: Context) -> dict[str, object]:
     return {
         "host": context.host,
         "others": others,
-        # With one other host, silence says as much about that one as about this one.
-        "hears": HEARS if len(others) > 1 else "",
-        "rounds": max(1, HEARING_TRIES // max(1, len(others))),
         "vip": vip,
         "router_id": router_id(vip),
         "entry": entry.terms,
@@ -85,10 +108,10 @@ def _values(context: Context) -> dict[str, object]:
         "priority": priority(place_in_line, len(context.peers)),
         "holder_bonus": HOLDER_BONUS,
         "check_cost": CHECK_COST,
-        "holder_file": HOLDER_FILE,
-        "note_state": STATE,
         "config": CONFIG,
-        "check": CHECK,
+        "watch_unit": WATCH_UNIT,
+        "run": RUN,
+        "run_name": RUN.rpartition("/")[2],
         "find_interface": INTERFACE,
         "release": RELEASE,
     }

@@ -1,0 +1,1 @@
+"""Programs for servers: what keepalived must know."""
