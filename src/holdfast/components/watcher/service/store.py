@@ -43,7 +43,7 @@ def connect(url: str, context: ssl.SSLContext, timeout_s: float) -> http.client.
     return http.client.HTTPSConnection(parts.hostname or "", parts.port, timeout=timeout_s, context=context)
 
 
-def ask(connection: http.client.HTTPSConnection, method: str, path: str, body: Json | None = None) -> Any:
+def ask(connection: http.client.HTTPConnection, method: str, path: str, body: Json | None = None) -> Any:
     """Return the JSON that is answered. Raises OSError, HTTPException and ValueError."""
     text = None if body is None else json.dumps(body)
     connection.request(method, path, text, {"Content-Type": "application/json"})
