@@ -3,6 +3,8 @@
 import asyncio
 import socket
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -189,6 +191,64 @@ def test_who_hangs_while_logging_in_does_not_keep_the_next_ones_from_it(monkeypa
     monkeypatch.setattr("shop.db.TURN_S", 0.05)
     monkeypatch.setattr("shop.db.CONNECT_TIMEOUT_S", 30.0)
     run(scene())
+
+
+@contextmanager
+def sound_line() -> Iterator[Any]:
+    """What a session needs of a connection that is idle and sound."""
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        status = psycopg.pq.TransactionStatus.IDLE
+        pgconn = SimpleNamespace(socket=ours.fileno(), transaction_status=status)
+        yield SimpleNamespace(closed=False, pgconn=pgconn, add_notice_handler=lambda handler: None)
+
+
+def test_a_login_that_nobody_waits_for_is_finished_and_serves_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scene(line: Any) -> None:
+        database = Database("postgresql://localhost", size=2, statement_timeout_ms=1000)
+        may_end, begun = asyncio.Event(), 0
+
+        async def connect(**_parameters: object) -> Any:
+            nonlocal begun
+            begun += 1
+            await may_end.wait()
+            return line
+
+        monkeypatch.setattr(psycopg.AsyncConnection, "connect", staticmethod(connect))
+        with pytest.raises(TimeoutError):
+            async with database.session(0.05):
+                raise AssertionError("there was no connection to lend")
+        may_end.set()
+        while database._unclaimed:
+            await asyncio.sleep(0.01)
+        async with database.session(1.0) as session:
+            pass
+        assert begun == 1
+        assert database._logins._value == LOGINS_AT_ONCE
+        # Who was let down by another session may use this one: it has served somebody since.
+        served_s = session.proved_s
+        assert database._take(served_s + 0.001) is None
+        assert database._take(served_s) is session
+
+    with sound_line() as line:
+        run(scene(line))
+
+
+def test_who_waits_for_a_login_takes_what_comes_back_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scene(line: Any) -> None:
+        database = Database("postgresql://localhost", size=4, statement_timeout_ms=1000)
+        for _ in range(LOGINS_AT_ONCE):
+            await database._logins.acquire()
+        waiting = asyncio.create_task(database._connect(1.0, time.monotonic()))
+        await asyncio.sleep(0.01)
+        back = Session(line, time.monotonic())
+        await database._give_back(back)
+        database._logins.release()
+        assert await waiting is back
+        assert database._logins._value == 1
+
+    with sound_line() as line:
+        run(scene(line))
 
 
 def test_who_would_be_let_in_too_late_to_finish_goes_away() -> None:

@@ -29,6 +29,8 @@ CONNECT_TIMEOUT_S = 3.0
 # A login costs both sides some 10 ms of processor time. After an outage everybody comes at once: on a busy computer
 # all would be too late then, and all come again. One after the other is done sooner, and to wait for one's turn costs
 # nothing. Who takes longer than a turn goes on, and the next one begins: it may be a server that does not answer.
+# A login that has begun is always finished, and left to the next who comes when nobody waits for it any more. Broken
+# off it has cost as much, and is begun again: a stall of a second then goes on for half a minute, by logins alone.
 LOGINS_AT_ONCE = 2
 TURN_S = 1.0
 # Short enough that connections spread anew over the replicas soon after one has come back.
@@ -44,7 +46,8 @@ def connect_parameters(url: str, statement_timeout_ms: int) -> dict[str, Any]:
         "keepalives_count": 2,
         "tcp_user_timeout": 2000,
         "options": f"-c statement_timeout={statement_timeout_ms} -c lock_timeout={statement_timeout_ms * 2 // 3}"
-        " -c idle_in_transaction_session_timeout=5000",
+        # Who has hung up must not go on waiting for a lock, and hold it afterwards.
+        " -c idle_in_transaction_session_timeout=5000 -c client_connection_check_interval=500",
     }
     return defaults | conninfo_to_dict(url)
 
@@ -54,7 +57,7 @@ class Session:
 
     def __init__(self, connection: AsyncConnection[DictRow], born_s: float) -> None:
         self.connection = connection
-        self.born_s = born_s
+        self.born_s = self.proved_s = born_s
         self.warnings: list[str] = []
         connection.add_notice_handler(self._notice)
 
@@ -104,6 +107,8 @@ class Database:
         self._slots = asyncio.Semaphore(size)
         self._logins = asyncio.Semaphore(LOGINS_AT_ONCE)
         self._idle: list[Session] = []
+        self._unclaimed: set[asyncio.Task[Session]] = set()
+        self._size = size
 
     @asynccontextmanager
     async def session(self, timeout_s: float, *, fresh: bool = False) -> AsyncIterator[Session]:
@@ -111,13 +116,15 @@ class Database:
 
         Who has waited for a quarter of it goes away empty-handed: who is let in too late to finish has only kept the
         database busy, and comes again. After an outage that can go on for minutes.
-        `fresh` opens a new one. Raises one of AWAY when there is none in time or the time is up.
+        `fresh`: one that is new or has served somebody meanwhile, as others may lead to a server that is gone.
+        Raises one of AWAY when there is none in time or the time is up.
         """
-        deadline_s = time.monotonic() + timeout_s
+        begun_s = time.monotonic()
+        deadline_s, since_s = begun_s + timeout_s, begun_s if fresh else 0.0
         async with asyncio.timeout(timeout_s / 4):
             await self._slots.acquire()
         try:
-            session = (None if fresh else self._take()) or await self._connect(deadline_s - time.monotonic())
+            session = self._take(since_s) or await self._connect(deadline_s - time.monotonic(), since_s)
             try:
                 with session.limited(deadline_s - time.monotonic()):
                     yield session
@@ -131,7 +138,7 @@ class Database:
             self._slots.release()
 
     async def rows(self, sql: LiteralString, parameters: Sequence[object] = (), *, timeout_s: float) -> list[DictRow]:
-        """Read, and once more on a new connection when that fails; raises one of AWAY after `timeout_s`."""
+        """Read, and once more on a fresh connection when that fails; raises one of AWAY after `timeout_s`."""
         try:
             return await self._read(sql, parameters, timeout_s / 2, fresh=False)
         except AWAY:
@@ -150,41 +157,66 @@ class Database:
             await session.connection.close()
 
     async def close(self) -> None:
+        for login in self._unclaimed:
+            login.cancel()
         while self._idle:
             await self._idle.pop().connection.close()
 
     def _good(self, session: Session) -> bool:
         return session.usable() and time.monotonic() - session.born_s < AGE_MAX_S
 
-    def _take(self) -> Session | None:
-        while self._idle:
+    def _take(self, since_s: float = 0.0) -> Session | None:
+        """Take the idle session that served last, if that was after a moment."""
+        while self._idle and self._idle[-1].proved_s >= since_s:
             session = self._idle.pop()
             if self._good(session):
                 return session
             session.connection.pgconn.finish()
         return None
 
-    async def _connect(self, timeout_s: float) -> Session:
-        async with asyncio.timeout(timeout_s), self._turn(), asyncio.timeout(CONNECT_TIMEOUT_S):
-            connection = await AsyncConnection[DictRow].connect(
-                autocommit=True, row_factory=dict_row, **self._parameters
-            )
-        return Session(connection, time.monotonic())
+    async def _connect(self, timeout_s: float, since_s: float = 0.0) -> Session:
+        """Wait for a turn and log in, or take what has come back meanwhile."""
+        async with asyncio.timeout(timeout_s):
+            await self._logins.acquire()
+            if session := self._take(since_s):
+                self._logins.release()
+                return session
+            login = asyncio.create_task(self._login())
+            try:
+                return await asyncio.shield(login)
+            except asyncio.CancelledError:
+                self._unclaimed.add(login)
+                login.add_done_callback(self._keep)
+                raise
 
-    @asynccontextmanager
-    async def _turn(self) -> AsyncIterator[None]:
-        await self._logins.acquire()
+    async def _login(self) -> Session:
+        """Open a connection; the caller has a turn, which ends with it, or after a while."""
         loop = asyncio.get_running_loop()
         over = loop.call_later(TURN_S, self._logins.release)
         try:
-            yield
+            async with asyncio.timeout(CONNECT_TIMEOUT_S):
+                connection = await AsyncConnection[DictRow].connect(
+                    autocommit=True, row_factory=dict_row, **self._parameters
+                )
         finally:
             if loop.time() < over.when():
                 over.cancel()
                 self._logins.release()
+        return Session(connection, time.monotonic())
+
+    def _keep(self, login: asyncio.Task[Session]) -> None:
+        """Leave what nobody waits for any more to the next who comes."""
+        self._unclaimed.discard(login)
+        if login.cancelled() or login.exception():
+            return
+        if len(self._idle) < self._size:
+            self._idle.append(login.result())
+        else:
+            login.result().connection.pgconn.finish()
 
     async def _give_back(self, session: Session) -> None:
         if self._good(session):
+            session.proved_s = time.monotonic()
             self._idle.append(session)
         else:
             await session.connection.close()

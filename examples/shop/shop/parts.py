@@ -30,7 +30,9 @@ class Shop:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self.primary = Database(settings.database_url, size=12, statement_timeout_ms=3000)
+        # Orders of a popular product wait for each other: that costs nothing here, in the database a session each,
+        # and a login each when the leader has changed.
+        self.primary = Database(settings.database_url, size=6, statement_timeout_ms=3000)
         self.replica = Database(settings.replica_url, size=8, statement_timeout_ms=1000)
         self.cache = Cache(_redis(settings.cache_url), (RedisError,), time.monotonic)
         readers = Readers(_reader(self.replica), _reader(self.primary), (psycopg.Error, OSError))
