@@ -31,7 +31,7 @@ CONNECT_TIMEOUT_S = 3.0
 # nothing. Who takes longer than a turn goes on, and the next one begins: it may be a server that does not answer.
 # A login that has begun is always finished, and left to the next who comes when nobody waits for it any more. Broken
 # off it has cost as much, and is begun again: a stall of a second then goes on for half a minute, by logins alone.
-LOGINS_AT_ONCE = 2
+LOGINS_AT_ONCE = 1
 TURN_S = 1.0
 # Short enough that connections spread anew over the replicas soon after one has come back.
 AGE_MAX_S = 60.0
