@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any, cast
 
 import pytest
@@ -46,7 +47,7 @@ def a_manager() -> Iterator[ThreadingHTTPServer]:
 def guarded(port: int, lines: list[Line]) -> tuple[Local, list[str]]:
     """What a guard knows of a database whose manager listens on a port; ``lines``: all that it opens."""
     said: list[str] = []
-    local = Local({"database": {"wake_path": "/config"}}, cast("Any", None), said.append)
+    local = Local({"database": {"wake_path": "/config", "unit": "none.service"}}, cast("Any", None), said.append)
 
     def line() -> Line:
         lines.append(http.client.HTTPConnection("127.0.0.1", port, timeout=5))
@@ -101,3 +102,27 @@ def test_without_a_line_and_without_a_manager_it_says_so_and_goes_on() -> None:
     upkeep._wake(local, child.pid, time.monotonic(), line)
     assert "could not be woken: " in said[0]
     assert "refused" in said[0]
+
+
+def test_who_tells_of_a_death_goes_before_others_where_the_kernel_knows_of_sessions(tmp_path: Path) -> None:
+    (tmp_path / "7").mkdir()
+    (tmp_path / "7" / "autogroup").write_text("/autogroup-12 nice 0\n")
+    upkeep.put_first(7, tmp_path)
+    upkeep.put_first(8, tmp_path)
+    assert (tmp_path / "7" / "autogroup").read_text() == f"{upkeep.FIRST_NICE}\n"
+    assert not (tmp_path / "8").exists()
+
+
+def test_a_kernel_that_takes_one_change_at_a_time_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    refused: list[str] = []
+
+    def write_text(path: Path, _text: str) -> int:
+        refused.append(str(path))
+        if len(refused) < 3:
+            raise BlockingIOError
+        return 4
+
+    monkeypatch.setattr(Path, "write_text", write_text)
+    monkeypatch.setattr(upkeep, "NEW_PID_S", 0.001)
+    upkeep.put_first(7)
+    assert refused == ["/proc/7/autogroup"] * 3

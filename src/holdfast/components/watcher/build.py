@@ -79,7 +79,7 @@ def settings(context: Context) -> dict[str, object]:
     """Return all that the service must know."""
     sql, terms = context.tied("sql")[0], context.tied("sql")[0].offer.terms
     near, far = _endpoints(context)
-    names = ("status_path", "wake_path", "pid_file", "receiver", "recovering", "login", "socket", "knock")
+    names = ("status_path", "unit", "wake_path", "pid_file", "receiver", "recovering", "login", "socket", "knock")
     return {
         "name": context.host.name,
         "hosts": {tie.host.name: tie.host.address for tie in context.tied("sql")},

@@ -4,6 +4,7 @@ import http.client
 import os
 import select
 import ssl
+import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -21,6 +22,8 @@ LOOK_EVERY_S, LOOKS, MOVE_EVERY_S = 2.0, 3, 60.0
 NEW_PID_S = 0.25
 # How long a lost connection to the manager is left alone.
 LINE_AGAIN_S = 1.0
+# How much more of a busy processor than others those get by whom a death becomes known: about 28 times as much.
+FIRST_NICE, FIRST_TRIES = -15, 8
 # For how long a dead process is waited for that nobody has collected yet, and how often it is looked for.
 COLLECTED_S, COLLECTED_LOOK_S = 0.5, 0.005
 
@@ -56,6 +59,9 @@ def guard_process(local: Local) -> None:
     """Wait for the death of the database's process and wake its manager at once, for ever. A thread of its own."""
     file = Path(local.settings["database"]["pid_file"])
     known = 0
+    # The one who buries it, and the one who tells.
+    put_first(1)
+    put_first(os.getpid())
     while True:
         pid = _pid(file)
         if pid <= 0 or pid == known:
@@ -67,6 +73,7 @@ def guard_process(local: Local) -> None:
             time.sleep(NEW_PID_S)
             continue
         known = local.pid = pid
+        put_first(pid)
         line = _until_dead(local, pidfd)
         begun = time.monotonic()
         os.close(pidfd)
@@ -74,6 +81,25 @@ def guard_process(local: Local) -> None:
         local.deaths += 1
         until_collected(pid)
         _wake(local, pid, begun, line)
+
+
+def put_first(pid: int, proc: Path = Path("/proc")) -> None:
+    """Let the session of a process go before others on a busy host.
+
+    Linux gives every session (each service, each process of the database) an equal share of the processors, whatever
+    the niceness of single processes. A database that dies ends with all its processes at once: it, init that collects
+    it, this service and the manager would have to wait for all of them. A kernel that does not work so has no such
+    file; one that does takes one change in 0.1 s.
+    """
+    for _ in range(FIRST_TRIES):
+        try:
+            (proc / str(pid) / "autogroup").write_text(f"{FIRST_NICE}\n")
+        except BlockingIOError:
+            time.sleep(NEW_PID_S)
+        except OSError:
+            return
+        else:
+            return
 
 
 def _pid(file: Path) -> int:
@@ -108,7 +134,16 @@ def _opened(local: Local) -> Line | None:
     except OSError:
         line.close()
         return None
+    put_first(_manager(local.settings["database"]["unit"]))
     return line
+
+
+def _manager(unit: str) -> int:
+    argv = ["systemctl", "show", "--property=MainPID", "--value", unit]
+    try:
+        return int(subprocess.run(argv, capture_output=True, timeout=API_S, check=False).stdout or 0)
+    except (OSError, ValueError, subprocess.TimeoutExpired):
+        return 0
 
 
 def _has_ended(pidfd: int, line: Line | None) -> bool:
