@@ -10,6 +10,8 @@ pytestmark = pytest.mark.lab
 # What PostgreSQL would sleep for, and what the promotion may take: it starts with a psql, and is woken each 0.1 s.
 RETRY_S = 30
 PROMOTED_WITHIN_S = 5.0
+# The moment is a race between two processes: PostgreSQL slept in nine of ten tries.
+TRIES = 8
 
 # A replica of its own. Its postmaster stands still while the replica is woken and told to be promoted: both
 # reach it at once, the request for a walreceiver and the promotion. That is the moment in which PostgreSQL sleeps.
@@ -51,10 +53,16 @@ ask "SELECT pg_is_in_recovery()"
 """
 
 
+def provoked(cluster: LabCluster, host: str) -> tuple[bool, float, bool]:
+    """Return whether PostgreSQL slept, how long its waking took (s), and whether it is a replica still."""
+    slept, took_ms, still = cluster.inside(host, "bash", "-c", PROMOTE, timeout_s=90.0).split()
+    return slept == "t", int(took_ms) / 1000, still == "t"
+
+
 def test_who_is_promoted_while_it_dials_the_dead_leader_is_woken(cluster: LabCluster, measured: Measured) -> None:
     host = cluster.leader("postgres")
-    asleep, took_ms, still = cluster.inside(host, "bash", "-c", PROMOTE, timeout_s=90.0).split()
-    assert asleep == "t", "PostgreSQL did not sleep: is the mend still needed?"
-    measured("promoted after its waking (s)", int(took_ms) / 1000)
-    assert still == "f"
-    assert int(took_ms) / 1000 < PROMOTED_WITHIN_S
+    tries = (provoked(cluster, host) for _ in range(TRIES))
+    found = next((took_s, still) for slept, took_s, still in tries if slept)
+    measured("promoted after its waking (s)", found[0])
+    assert not found[1]
+    assert found[0] < PROMOTED_WITHIN_S
