@@ -21,7 +21,7 @@ NARROW = {"wire": {"model"}, "lab": {"model", "wire"}}
 FORBIDDEN = {("drills", "lab")}
 
 PURE = ("model", "components", "design")
-IMPURE = {"subprocess", "socket", "os", "time", "random", "secrets", "asyncio", "threading", "httpx", "asyncssh"}
+IMPURE = {"subprocess", "socket", "os", "time", "random", "secrets", "asyncio", "threading", "aiohttp", "asyncssh"}
 # The one file of design that reads the disk, and programs that run on servers, which a design only ships as text.
 READERS = {"src/holdfast/design/load.py"}
 PROGRAMS = re.compile(r"src/holdfast/components/[a-z]+/service/")
@@ -33,7 +33,7 @@ DECIDING = {
 }
 # Imports inside functions that are tolerated, each with its reason.
 LAZY = {
-    "httpx": "takes 50 ms, and only clients from outside the cluster need it",
+    "aiohttp": "takes 300 ms, and only clients from outside the cluster need it",
     "psycopg": "takes 100 ms, and only drills need it",
     "redis": "takes 100 ms, and only drills need it",
     "holdfast.cli.proving": "clients, checkers and reports take 100 ms, and only the verbs of drills need them",
