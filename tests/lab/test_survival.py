@@ -2,7 +2,9 @@
 
 import random
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import pytest
 
@@ -23,6 +25,8 @@ RESTARTED_DCS_S = 2.0
 # Less than any switchover by appointment (3.4 s and more). How much less, benchmarks/failover.py measures.
 SWITCHED_S = 3.0
 SILENT_REBOOT_S = 120.0
+# Patroni looks once a second; its own member starts in about a second; it is turned back after 4 s away.
+STRAYED_S, BACK_S = 10.0, 15.0
 ENDED_WITHIN_S = 2.0
 
 
@@ -175,6 +179,42 @@ def test_a_restart_of_the_dcs_costs_no_leader(cluster: LabCluster, measured: Mea
     assert not cluster.inside(leader, *look, f"--since={begun}", check=False)
     assert cluster.leader("postgres") == leader
     assert_gaps(shop, measured, READS_BACK_S, RESTARTED_DCS_S)
+
+
+def test_patroni_comes_back_to_the_dcs_member_of_its_own_host(cluster: LabCluster, measured: Measured) -> None:
+    """Or it would wait for a dead one when that other host dies, and commits for a replica that waits."""
+    leader = cluster.leader("postgres")
+    replica = next(host for host in cluster.hosts if host != leader)
+    with cluster.customers() as shop:
+        for host in (replica, leader):
+            cluster.inside(host, "systemctl", "stop", "etcd.service")
+            assert becomes(partial(asks_elsewhere, cluster, host), True, STRAYED_S), f"{host}: Patroni found no dcs"
+            cluster.inside(host, "systemctl", "start", "etcd.service")
+            begun = time.monotonic()
+            assert becomes(partial(asks_elsewhere, cluster, host), False, BACK_S), f"{host}: Patroni stays away"
+            measured(f"back after, {'leader' if host == leader else 'replica'} (s)", time.monotonic() - begun)
+            assert becomes(partial(refuses, cluster, host), False, STRAYED_S), f"{host}: the rules stay"
+    assert cluster.leader("postgres") == leader
+    assert_gaps(shop, measured, READS_BACK_S, RESTARTED_DCS_S)
+
+
+def asks_elsewhere(cluster: LabCluster, host: str) -> bool:
+    """Whether Patroni has a connection to the dcs member of another host."""
+    found = cluster.inside(host, "ss", "-Htnp", "state", "established", "dport = :2379").splitlines()
+    return any('"patroni"' in line and "127.0.0.1:2379" not in line for line in found)
+
+
+def refuses(cluster: LabCluster, host: str) -> bool:
+    """Whether connections to the dcs members of other hosts are refused."""
+    return "holdfast_nearness" in cluster.inside(host, "nft", "list", "tables")
+
+
+def becomes(true: Callable[[], bool], wanted: bool, within_s: float) -> bool:
+    """Wait until something is as wanted, for so long at most; return whether it is."""
+    begun = time.monotonic()
+    while (found := true()) is not wanted and time.monotonic() - begun < within_s:
+        time.sleep(0.25)
+    return found is wanted
 
 
 def end(cluster: LabCluster, host: str, unit: str, argv: tuple[str, ...]) -> None:

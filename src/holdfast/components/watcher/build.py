@@ -14,8 +14,8 @@ PACKAGE, LIBRARY = "holdfast_watch", "/usr/local/lib/holdfast/watch"
 SETTINGS = "/etc/holdfast/watch.json"
 TLS = "/etc/holdfast/watch-tls"
 MODULES = (
-    *("__init__", "__main__", "ending", "fencing", "hangs", "protocol", "seclusion"),
-    *("senses", "store", "upkeep", "views", "watcher", "words"),
+    *("__init__", "__main__", "ending", "fencing", "hangs", "nearness", "protocol"),
+    *("seclusion", "senses", "store", "upkeep", "views", "watcher", "words"),
 )
 # Below this nobody could outvote the leader's host.
 HOSTS_MIN = 3

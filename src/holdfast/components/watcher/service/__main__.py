@@ -10,6 +10,7 @@ from types import FrameType
 
 from .fencing import load_rules, removal
 from .hangs import guard_greetings, guard_logins
+from .nearness import keep_manager_near
 from .seclusion import TABLE, Seclusion, seclude
 from .senses import Senses, beat, question, question_database
 from .store import Store, follow, read_anew, tls
@@ -51,6 +52,7 @@ def main(path: str, verb: str = "run") -> None:
         (guard_greetings, local),
         (guard_logins, local),
         (keep_store_leader_away, local),
+        (keep_manager_near, local),
         (seclude, seclusion),
     ):
         threading.Thread(target=work, args=arguments, daemon=True).start()

@@ -39,7 +39,7 @@ class Local:
         self.post = Post()
         self.pid = 0
         self.unanswered: dict[str, tuple[float, str]] = {}
-        self.deaths = self.kills = self.moves = 0
+        self.deaths = self.kills = self.moves = self.turns = 0
 
     def line(self) -> Line:
         """Return a connection to the database's API of this host; it is not open yet."""

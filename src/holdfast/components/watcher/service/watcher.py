@@ -280,6 +280,7 @@ class Watcher:
             ("process_deaths_total", "counter", "Deaths of the database's process seen.", local.deaths),
             ("kills_total", "counter", "Databases killed: hung, or out of reach.", local.kills),
             ("store_leader_moves_total", "counter", "Times the dcs's leader was moved away.", local.moves),
+            ("manager_turns_total", "counter", "Times the manager was turned back to its own dcs.", local.turns),
         ]
 
 
