@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from holdfast.drills.history import Outcome
 from holdfast.drills.load.base import DoubtError
-from holdfast.drills.load.seats import Done, Seat, Seats
+from holdfast.drills.load.seats import Done, Seat, Seats, Turns
 from holdfast.wire.base import RefusedError, UnansweredError, WireError
 
 
@@ -161,3 +161,81 @@ def test_closing_breaks_only_busy_lines_first_and_closes_all() -> None:
     assert [line.broken for line in host.lines] == [True, False]
     asyncio.run(found.close())
     assert all(line.closed for line in host.lines)
+
+
+def test_logins_by_one_way_take_turns_and_those_by_another_do_not_wait() -> None:
+    async def scene() -> list[str]:
+        turns, said = Turns(turn_s=5), list[str]()
+
+        async def login(way: str, name: str) -> None:
+            async with turns.one(way):
+                said.append(f"{name} in")
+                await asyncio.sleep(0.02)
+                said.append(f"{name} out")
+
+        await asyncio.gather(login("a", "1"), login("a", "2"), login("b", "3"))
+        return said
+
+    said = asyncio.run(scene())
+    assert said.index("1 out") < said.index("2 in")
+    assert said.index("3 in") < said.index("1 out")
+
+
+def test_a_login_that_fails_or_is_given_up_makes_room_once() -> None:
+    async def scene() -> int:
+        turns, inside, most = Turns(turn_s=5), 0, 0
+
+        async def login(*, fail: bool) -> None:
+            nonlocal inside, most
+            async with turns.one("a"):
+                inside, most = inside + 1, max(most, inside + 1)
+                try:
+                    await asyncio.sleep(0.01)
+                    if fail:
+                        raise WireError("refused")
+                finally:
+                    inside -= 1
+
+        given_up = asyncio.create_task(login(fail=False))
+        await asyncio.sleep(0)
+        waits = asyncio.create_task(login(fail=False))
+        await asyncio.sleep(0)
+        given_up.cancel()
+        waits.cancel()
+        await asyncio.gather(
+            given_up, waits, *(login(fail=number % 2 == 0) for number in range(6)), return_exceptions=True
+        )
+        return most
+
+    assert asyncio.run(scene()) == 1
+
+
+def test_a_login_that_is_not_answered_keeps_its_turn_for_a_while_only() -> None:
+    async def scene() -> None:
+        turns = Turns(turn_s=0.05)
+        answered, done = asyncio.Event(), 0
+
+        async def login(until: asyncio.Event | None) -> None:
+            nonlocal done
+            async with turns.one("a"):
+                if until:
+                    await until.wait()
+            done += 1
+
+        hangs = asyncio.create_task(login(answered))
+        await asyncio.sleep(0)
+        async with asyncio.timeout(5):
+            await asyncio.gather(login(None), login(None))
+        assert done == 2
+        answered.set()
+        await hangs
+        # Its turn was over already: it must not be given back a second time.
+        again = asyncio.create_task(login(answered := asyncio.Event()))
+        await asyncio.sleep(0)
+        other = asyncio.create_task(login(None))
+        await asyncio.sleep(0.01)
+        assert done == 3
+        answered.set()
+        await asyncio.gather(again, other)
+
+    asyncio.run(scene())

@@ -11,7 +11,7 @@ from typing import Any, LiteralString, TypeVar
 from holdfast.drills.history import Kind, Operation, Outcome
 from holdfast.drills.load.base import MARK, TOLD, Clock, DoubtError, Issuer, LoadError, LoadPace, Log
 from holdfast.drills.load.places import Server, SqlPlaces, Ways
-from holdfast.drills.load.seats import Done, Seat, Seats
+from holdfast.drills.load.seats import Done, Seat, Seats, Turns
 from holdfast.wire.base import WireError
 from holdfast.wire.sql import Rows, SqlAddress, SqlSession, open_session
 
@@ -43,6 +43,7 @@ class SqlDoor:
     ca: Path
     password: str = field(repr=False)
     timeout_s: float = 3.0
+    turns: Turns = field(default_factory=Turns, repr=False)
 
     async def leader(self, host: str) -> SqlSession:
         """Open a session from a host through its own route to the leader. Raises NotSentError, WireError."""
@@ -60,7 +61,8 @@ class SqlDoor:
         here = await self.ways.port(host, port, address)
         places = self.places
         to = SqlAddress(here, places.database, places.user, self.password, self.ca, LIMITS)
-        return await open_session(to, self.timeout_s)
+        async with self.turns.one(here):
+            return await open_session(to, self.timeout_s)
 
 
 async def told(session: SqlSession, statement: LiteralString, *values: Any, timeout_s: float) -> Rows:
