@@ -19,7 +19,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from benchmarks.plan import HOLDFAST, CommandError, cluster, say
+from benchmarks.plan import CommandError, cluster, say, status_of
 from holdfast.cli.common import open_design
 from holdfast.cli.lab import lab_of
 from holdfast.drills.numbers import percentile
@@ -114,10 +114,7 @@ def added_s(got: Sequence[Got], cut_s: float) -> float:
 
 def victim(folder: Path) -> tuple[str, str]:
     """Return an application host that neither holds the address nor leads, and the holder."""
-    argv = (*HOLDFAST, "status", "-o", "json")
-    status: dict[str, Any] = json.loads(
-        subprocess.run(argv, cwd=folder, capture_output=True, text=True, check=False).stdout
-    )
+    status = status_of(folder)
     holder = str(status["vip_holder"])
     servers = {each["host"] for each in status["members"] if each["component"] == "app"} - {holder}
     busy = {each["host"] for each in status["members"] if each["role"] in ("leader", "primary")}

@@ -18,7 +18,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from benchmarks.plan import HOLDFAST, PATIENCE_S, CommandError, cluster, run, say
+from benchmarks.plan import HOLDFAST, PATIENCE_S, CommandError, cluster, run, say, status_of
 from holdfast.components.postgres.build import CONFIG
 from holdfast.drills.numbers import percentile
 from holdfast.lab.lab import lab_obstacle
@@ -35,6 +35,8 @@ DRILLS = (
 )
 # For these the timings matter, so they are what variants are measured with.
 COMPARED = ("leader-power-off", "leader-isolated", "leader-freeze", "leader-crash", "switchover")
+# What the loss of the floating address' holder costs, and not that of the database's leader on the same host.
+APART = "vip-holder-power-off"
 COLUMNS = {"writes": "write order", "sql": "sql write", "reads": "read page", "cache": "cache write"}
 MACHINES = 3
 # For how long all runs together wait for processors (s), and how often a run without them is made again.
@@ -113,12 +115,22 @@ def run_rested(name: str, seed: int, folder: Path, lookout: Lookout) -> tuple[di
     A run that lost something is not made again: no computer excuses that.
     """
     for _ in range(AGAIN + 1):
+        if name == APART:
+            part(folder)
         lookout.rest()
         record = run_drill(name, seed, folder)
         if (taken := lookout.robbed()) <= TOLERATED or any(each["lost"] for each in writes_of(record)):
             break
         say(f"  {name}: up to {taken:.0%} of the processors was taken away; {longest(record, 'write order')}")
     return record, taken
+
+
+def part(folder: Path) -> None:
+    """Hand the lead of the database over when its host holds the floating address as well. Raises CommandError."""
+    status = status_of(folder)
+    members = [each for each in status["members"] if each["component"] == "postgres"]
+    if status["vip_holder"] in {each["host"] for each in members if each["role"] == "leader"}:
+        run([*HOLDFAST, "switchover", "--yes"], folder)
 
 
 def longest(record: dict[str, Any], path: str) -> str:

@@ -19,6 +19,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 from benchmarks import rivals
 from holdfast.cli.common import open_design
@@ -139,6 +140,17 @@ def cluster(machines: int, spec: str = "") -> Iterator[Path]:
         finally:
             signal.signal(signal.SIGTERM, before)
             run([*HOLDFAST, "lab", "down"], folder)
+
+
+def status_of(folder: Path) -> dict[str, Any]:
+    """Return what ``holdfast status`` says of the cluster in a folder, healthy or not. Raises CommandError."""
+    argv = (*HOLDFAST, "status", "-o", "json")
+    done = subprocess.run(argv, cwd=folder, capture_output=True, text=True, check=False, timeout=PATIENCE_S)
+    try:
+        found: dict[str, Any] = json.loads(done.stdout)
+    except ValueError as error:
+        raise CommandError(f"no status: {(done.stdout + done.stderr)[-3000:]}") from error
+    return found
 
 
 def _leave(number: int, _frame: object) -> None:
