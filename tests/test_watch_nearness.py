@@ -50,7 +50,7 @@ class Host:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         self.away, self.well, self.loaded, self.said = frozenset({B}), True, list[str](), list[str]()
-        self.looks = 0
+        self.looks, self.slept, self.stubborn, self.strays_at = 0, list[float](), False, set[int]()
         store = {"near": "https://127.0.0.1:2379", "far": ["https://10.78.3.12:2379", "https://10.78.3.13:2379"]}
         settings = {"store": store, "database": {"pid_file": str(tmp_path / "postmaster.pid")}}
         self.local = Local(settings, cast("Any", None), self.said.append)
@@ -62,11 +62,14 @@ class Host:
 
     def load(self, text: str) -> None:
         self.loaded.append(text)
-        self.away = frozenset()
+        self.away = self.away if self.stubborn else frozenset()
 
-    def sleep(self, _length_s: float) -> None:
+    def sleep(self, length_s: float) -> None:
         """A quarter of a minute is enough to see."""
+        self.slept.append(length_s)
         self.looks += 1
+        if self.looks in self.strays_at:
+            self.away = frozenset({B})
         if self.looks > 8:
             raise KeyboardInterrupt
 
@@ -84,6 +87,20 @@ def test_it_is_turned_back_once_and_the_rules_are_gone_afterwards(
     assert len(host.said) == 1
     assert "asks the dcs of 10.78.3.12, though this host's is well" in host.said[0]
     assert host.local.turns == 1
+
+
+def test_one_that_strays_again_is_turned_back_again_and_one_that_cannot_be_is_left_alone_for_long(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    host = Host(monkeypatch, tmp_path)
+    # After two looks and the refusal it has come back; then its own member fails once more.
+    host.strays_at = {4}
+    assert host.watched().local.turns == 2
+    assert nearness.REST_S not in host.slept
+    host = Host(monkeypatch, tmp_path)
+    host.stubborn = True
+    host.watched()
+    assert host.slept[3] == nearness.REST_S
 
 
 def test_it_is_left_alone_in_an_election_and_while_its_own_member_is_not_well(

@@ -46,7 +46,8 @@ def keep_manager_near(local: Local) -> None:
         if seen >= LOOKS and _is_well(local, near):
             seen = 0
             turn_back(local, away)
-            time.sleep(REST_S)
+            if strayed(CONNECTIONS, _owner(local), far):
+                time.sleep(REST_S)
 
 
 def _far(settings: Json) -> frozenset[tuple[str, int]]:
