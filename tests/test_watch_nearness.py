@@ -9,7 +9,7 @@ import pytest
 
 from holdfast.components.watcher.service import nearness
 from holdfast.components.watcher.service.fencing import FenceError
-from holdfast.components.watcher.service.nearness import rules, strayed, turn_back
+from holdfast.components.watcher.service.nearness import connected, rules, sent_to, turn_back
 from holdfast.components.watcher.service.upkeep import Local
 from holdfast.components.watcher.service.words import Post
 
@@ -30,11 +30,19 @@ def listed(folder: Path, *lines: str) -> Path:
 def test_a_manager_has_strayed_when_its_own_user_is_connected_to_a_member_far_away(tmp_path: Path) -> None:
     far = frozenset({B, C})
     away = listed(tmp_path, TO_B.format(state="01", uid="105"), OTHER_PORT, LISTENS)
-    assert strayed(away, 105, far) == {B}
+    assert connected(away, 105, far) == {B}
     # Connections of others, and of this service, are nobody's business; one that is being opened or closed is none.
-    assert strayed(away, 0, far) == frozenset()
-    assert strayed(listed(tmp_path, TO_B.format(state="06", uid="105"), OTHER_PORT), 105, far) == frozenset()
-    assert strayed(tmp_path / "none", 105, far) == frozenset()
+    assert connected(away, 0, far) == frozenset()
+    assert connected(listed(tmp_path, TO_B.format(state="06", uid="105"), OTHER_PORT), 105, far) == frozenset()
+    assert connected(tmp_path / "none", 105, far) == frozenset()
+
+
+def test_a_connection_that_was_left_open_and_is_not_used_does_not_count() -> None:
+    line = "0 0 10.78.3.12:51674 10.78.3.1{to}:2379 timer:(keepalive,1.5sec,0) uid:{uid} ino:1 <-> ts {last} rtt:5/10"
+    used, left = line.format(to=3, uid=104, last="lastsnd:320"), line.format(to=1, uid=104, last="lastsnd:9100")
+    other, this_moment = line.format(to=4, uid=103, last="lastsnd:10"), line.format(to=5, uid=104, last="")
+    assert sent_to("\n".join((used, left, other, this_moment)), 104) == {C, ("10.78.3.15", 2379)}
+    assert sent_to("", 104) == frozenset()
 
 
 def test_what_is_refused_is_one_user_two_addresses_and_a_moment() -> None:
@@ -55,7 +63,7 @@ class Host:
         settings = {"store": store, "database": {"pid_file": str(tmp_path / "postmaster.pid")}}
         self.local = Local(settings, cast("Any", None), self.said.append)
         self.local.post = Post(at=time.monotonic(), leader="c")
-        monkeypatch.setattr(nearness, "strayed", lambda *_: self.away)
+        monkeypatch.setattr(nearness, "asked", lambda *_: self.away)
         monkeypatch.setattr(nearness, "_is_well", lambda *_: self.well)
         monkeypatch.setattr(nearness, "load_rules", self.load)
         monkeypatch.setattr(time, "sleep", self.sleep)

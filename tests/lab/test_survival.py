@@ -199,9 +199,14 @@ def test_patroni_comes_back_to_the_dcs_member_of_its_own_host(cluster: LabCluste
 
 
 def asks_elsewhere(cluster: LabCluster, host: str) -> bool:
-    """Whether Patroni has a connection to the dcs member of another host."""
-    found = cluster.inside(host, "ss", "-Htnp", "state", "established", "dport = :2379").splitlines()
-    return any('"patroni"' in line and "127.0.0.1:2379" not in line for line in found)
+    """Whether Patroni has just sent something to the dcs member of another host; what it left stays open unused."""
+    found = cluster.inside(host, "ss", "-HtnpiO", "state", "established", "dport = :2379").splitlines()
+    sent_ms = [
+        int(next((word[8:] for word in line.split() if word.startswith("lastsnd:")), "0"))
+        for line in found
+        if '"patroni"' in line and "127.0.0.1:2379" not in line
+    ]
+    return any(each < 1500 for each in sent_ms)
 
 
 def refuses(cluster: LabCluster, host: str) -> bool:

@@ -25,9 +25,12 @@ Json = dict[str, Any]
 TABLE = "holdfast_nearness"
 CONNECTIONS = Path("/proc/net/tcp")
 ESTABLISHED = "01"
+SOCKETS = ("ss", "-HtnieO", "state", "established")
+# It asks once a second.
+LATELY_MS = 1800
 # Away in so many looks in a row; one that asks elsewhere for a moment comes back by itself or asks again.
 LOOK_EVERY_S, LOOKS = 2.0, 2
-# It asks once a second. The kernel forgets the refusal by itself, whatever becomes of this service.
+# Longer than from one question to the next. The kernel forgets it by itself, whatever becomes of this service.
 REFUSED_S = 2
 # Its own member is well when it confirms a value with a majority within this.
 WELL_S = 0.5
@@ -41,12 +44,12 @@ def keep_manager_near(local: Local) -> None:
     seen = 0
     while near and far:
         time.sleep(LOOK_EVERY_S)
-        away = strayed(CONNECTIONS, _owner(local), far)
+        away = asked(_owner(local), far)
         seen = seen + 1 if away and _calm(local) else 0
         if seen >= LOOKS and _is_well(local, near):
             seen = 0
             turn_back(local, away)
-            if strayed(CONNECTIONS, _owner(local), far):
+            if asked(_owner(local), far):
                 time.sleep(REST_S)
 
 
@@ -69,14 +72,38 @@ def _calm(local: Local) -> bool:
     return bool(post.leader) and time.monotonic() - post.at <= OLD_S
 
 
-def strayed(connections: Path, owner: int, far: frozenset[tuple[str, int]]) -> frozenset[tuple[str, int]]:
-    """Return to which of the members far away a user has connections, from the kernel's list of them."""
+def asked(owner: int, far: frozenset[tuple[str, int]]) -> frozenset[tuple[str, int]]:
+    """Return which of the members far away a user has asked something just now."""
+    if not connected(CONNECTIONS, owner, far):
+        return frozenset()
+    # What it has left stays open for a while, unused: only the kernel's longer list says when something was sent.
+    try:
+        sockets = subprocess.run(SOCKETS, capture_output=True, text=True, timeout=5, check=False).stdout
+        return far & sent_to(sockets, owner)
+    except (OSError, subprocess.TimeoutExpired):
+        return frozenset()
+
+
+def connected(connections: Path, owner: int, far: frozenset[tuple[str, int]]) -> frozenset[tuple[str, int]]:
+    """Return to which of the members far away a user has connections, from the kernel's short list of them."""
     try:
         lines = connections.read_text().splitlines()[1:]
     except OSError:
         return frozenset()
     found = (line.split() for line in lines)
     return far & {_address(each[2]) for each in found if each[3] == ESTABLISHED and int(each[7]) == owner}
+
+
+def sent_to(sockets: str, owner: int) -> frozenset[tuple[str, int]]:
+    """Return whither a user sent something lately, from what ss says, a connection in a line."""
+    found = set()
+    for line in sockets.splitlines():
+        words = line.split()
+        last = next((word.removeprefix("lastsnd:") for word in words if word.startswith("lastsnd:")), "0")
+        if f"uid:{owner}" in words and int(last) < LATELY_MS:
+            address, _, port = words[3].rpartition(":")
+            found.add((address, int(port)))
+    return frozenset(found)
 
 
 def _address(text: str) -> tuple[str, int]:
