@@ -3,6 +3,7 @@
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -66,7 +67,8 @@ class Host:
         monkeypatch.setattr(nearness, "asked", lambda *_: self.away)
         monkeypatch.setattr(nearness, "_is_well", lambda *_: self.well)
         monkeypatch.setattr(nearness, "load_rules", self.load)
-        monkeypatch.setattr(time, "sleep", self.sleep)
+        # Its own clock only: threads of other tests in this process sleep, too.
+        monkeypatch.setattr(nearness, "time", SimpleNamespace(sleep=self.sleep, monotonic=time.monotonic))
 
     def load(self, text: str) -> None:
         self.loaded.append(text)
