@@ -10,8 +10,10 @@ from types import FrameType
 
 from .fencing import load_rules, removal
 from .hangs import guard_greetings, guard_logins
+from .nearness import TABLE as NEARNESS
 from .nearness import keep_manager_near
-from .seclusion import TABLE, Seclusion, seclude
+from .seclusion import TABLE as SECLUSION
+from .seclusion import Seclusion, seclude
 from .senses import Senses, beat, question, question_database
 from .store import Store, follow, read_anew, tls
 from .upkeep import Local, guard_process, keep_store_leader_away
@@ -28,7 +30,8 @@ def main(path: str, verb: str = "run") -> None:
     seclusion = Seclusion(settings, signs, local, local.say)
     watcher = Watcher(settings, store, signs, local, seclusion)
     watcher.restore()
-    load_rules(removal(TABLE))
+    # What an earlier service may have left.
+    load_rules(removal(SECLUSION) + removal(NEARNESS))
     if verb == "restore":
         return
 

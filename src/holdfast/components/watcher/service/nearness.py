@@ -18,8 +18,7 @@ from urllib.parse import urlsplit
 
 from .fencing import FenceError, load_rules, removal
 from .hangs import OLD_S
-from .store import ask, connect
-from .upkeep import Local
+from .upkeep import Local, ask_store
 
 Json = dict[str, Any]
 TABLE = "holdfast_nearness"
@@ -113,16 +112,12 @@ def _address(text: str) -> tuple[str, int]:
 
 
 def _is_well(local: Local, near: str) -> bool:
-    connection = connect(near, local.context, WELL_S)
     key = b64encode(f"{local.settings['database']['prefix']}leader".encode()).decode()
     try:
         # Confirmed by a majority, unless one asks for less.
-        found = ask(connection, "POST", local.settings["store"]["gateway"] + "/kv/range", {"key": key})
-        return bool(found.get("kvs"))
+        return bool(ask_store(local, near, "/kv/range", {"key": key}, WELL_S).get("kvs"))
     except (OSError, http.client.HTTPException, ValueError, AttributeError):
         return False
-    finally:
-        connection.close()
 
 
 def turn_back(local: Local, away: frozenset[tuple[str, int]]) -> None:

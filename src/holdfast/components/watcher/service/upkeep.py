@@ -237,7 +237,7 @@ def _move(local: Local, leader: str) -> bool:
             continue
         if other["leader"] == leader and not other.get("isLearner"):
             target = other["header"]["member_id"]
-            _post(local, store["near"], "/maintenance/transfer-leadership", {"targetID": target})
+            ask_store(local, store["near"], "/maintenance/transfer-leadership", {"targetID": target})
             local.moves += 1
             local.say(f"the dcs's leader was moved from this host to {endpoint}: here is the database's")
             return True
@@ -245,12 +245,13 @@ def _move(local: Local, leader: str) -> bool:
 
 
 def _status(local: Local, endpoint: str) -> Json:
-    found: Json = _post(local, endpoint, "/maintenance/status", {})
+    found: Json = ask_store(local, endpoint, "/maintenance/status", {})
     return found
 
 
-def _post(local: Local, endpoint: str, path: str, body: Json) -> Any:
-    connection = connect(endpoint, local.context, API_S)
+def ask_store(local: Local, endpoint: str, path: str, body: Json, limit_s: float = API_S) -> Any:
+    """Ask one member of the dcs. Raises OSError, HTTPException and ValueError; OSError after ``limit_s``, too."""
+    connection = connect(endpoint, local.context, limit_s)
     try:
         return ask(connection, "POST", local.settings["store"]["gateway"] + path, body)
     finally:
