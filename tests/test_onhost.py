@@ -231,21 +231,55 @@ def test_nothing_but_the_standard_library_is_sent() -> None:
             assert all(line.startswith("from holdfast.runner.onhost.") for line in foreign), name
 
 
-def test_a_unit_is_ours_from_its_first_start_on(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ledger: Path
-) -> None:
-    monkeypatch.undo()
-    monkeypatch.setattr(basics, "LEDGER", ledger)
-    asked: list[list[str]] = []
-    down = {"ActiveState": "inactive", "UnitFileState": "disabled"}
-    monkeypatch.setattr(act, "unit_states", lambda names: dict.fromkeys(names, down))
+DOWN = {"ActiveState": "inactive", "UnitFileState": "disabled"}
+UP = {"ActiveState": "active", "UnitFileState": "enabled"}
 
-    def remember(argv: list[str], _timeout_s: float = 0) -> Data:
-        asked.append(argv)
+
+class Systemd:
+    """Every unit is in the same state; what is asked of it is remembered."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, ledger: Path) -> None:
+        self.asked: list[str] = []
+        self.state = DOWN
+        monkeypatch.undo()
+        monkeypatch.setattr(basics, "LEDGER", ledger)
+        monkeypatch.setattr(act, "unit_states", lambda names: dict.fromkeys(names, self.state))
+        monkeypatch.setattr(act, "must", self.remember)
+        monkeypatch.setattr(act, "run", self.remember)
+
+    def remember(self, argv: list[str], _timeout_s: float = 0) -> Data:
+        self.asked.append(argv[1])
         return {"exit_code": 0}
 
-    monkeypatch.setattr(act, "must", remember)
-    monkeypatch.setattr(act, "run", remember)
-    acted({"kind": "unit", "key": "unit:x.service", "name": "x.service", "running": True, "verify": []})
+    def settled(self, state: Data, *files: Data, running: bool = True) -> list[str]:
+        self.asked, self.state = [], state
+        unit = {"kind": "unit", "key": "unit:x.service", "name": "x.service", "verify": []}
+        acted(*files, unit | {"running": running})
+        return self.asked
+
+
+@pytest.fixture
+def systemd(monkeypatch: pytest.MonkeyPatch, ledger: Path) -> Systemd:
+    return Systemd(monkeypatch, ledger)
+
+
+def test_a_unit_is_ours_from_its_first_start_on(systemd: Systemd, ledger: Path) -> None:
+    assert systemd.settled(DOWN) == ["enable", "reset-failed", "start"]
     assert json.loads(ledger.read_text())["units"] == {"x.service": {"member": "x@a"}}
-    assert [argv[1] for argv in asked] == ["enable", "reset-failed", "start"]
+
+
+def test_a_unit_that_shall_not_run_is_left_alone_when_it_does_not(systemd: Systemd) -> None:
+    assert systemd.settled(DOWN, running=False) == []
+    assert systemd.settled(UP, running=False) == ["disable"]
+    assert systemd.settled(UP | {"ActiveState": "inactive"}, running=False) == ["disable"]
+
+
+def test_units_are_read_anew_only_when_one_has_changed(
+    systemd: Systemd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings, folder = a_file(tmp_path / "x.conf", "1"), tmp_path / "units"
+    monkeypatch.setattr(act, "UNIT_FILES", f"{folder}/")
+    assert systemd.settled(UP, settings) == []
+    assert systemd.settled(UP, a_file(folder / "x.service.d" / "holdfast.conf", "1")) == ["daemon-reload"]
+    # An apply that was cut off after it wrote the file.
+    assert systemd.settled(UP | {"NeedDaemonReload": "yes"}) == ["daemon-reload"]

@@ -115,10 +115,10 @@ def write_ledger(ledger: Data) -> None:
 
 
 def unit_states(names: list[str]) -> dict[str, Data]:
-    """Return ActiveState and UnitFileState of units; both "" for a unit that does not exist."""
+    """Return what systemd says of units: UnitFileState is "" for one that does not exist."""
     if not names:
         return {}
-    argv = ["systemctl", "show", "-p", "Id,ActiveState,UnitFileState,LoadState", "--", *names]
+    argv = ["systemctl", "show", "-p", "Id,ActiveState,UnitFileState,LoadState,NeedDaemonReload", "--", *names]
     blocks = run(argv)["stdout"].strip().split("\n\n")
     found = [dict(line.partition("=")[::2] for line in block.splitlines()) for block in blocks]
     return dict(zip(names, found, strict=False))
