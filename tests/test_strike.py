@@ -3,6 +3,8 @@
 import asyncio
 import base64
 import json
+import os
+import signal
 import subprocess
 import sys
 import time
@@ -170,6 +172,33 @@ def test_one_name_is_one_fault(state: Path, tmp_path: Path) -> None:
     for wrong in ("../one", "", ".hidden", "a b"):
         with pytest.raises(Failed, match="cannot name a fault"):
             strike.answer(a_request(tmp_path / "other", id=wrong))
+
+
+def test_what_an_earlier_drill_left_is_undone_before_the_next(state: Path, tmp_path: Path) -> None:
+    broken, first = tmp_path / "broken", tmp_path / "first"
+    strike.answer(a_request(first, undo_after_s=0.1))
+    assert eventually(lambda: strike.pending({})["faults"][0]["fired"])
+    assert eventually(lambda: not strike.pending({})["faults"][0]["alive"])
+    strike.answer(a_request(broken))
+    assert not strike.pending({})["faults"][0]["fired"]
+    # A switch that was killed undid nothing: what it would have undone is, and then the next fault is armed.
+    killed = int((state / "one" / "pid").read_text())
+    os.kill(killed, signal.SIGKILL)
+    assert eventually(lambda: not strike.pending({})["faults"][0]["alive"])
+    strike.answer(a_request(first))
+    assert first.exists()
+    assert not broken.exists()
+    assert strike.pending({})["faults"][0]["alive"]
+
+
+def test_what_an_earlier_drill_left_and_cannot_be_undone_stops_the_next(state: Path, tmp_path: Path) -> None:
+    heal = [["ls", "/does/not/exist"]]
+    strike.answer(a_request(tmp_path / "first", heal=heal))
+    os.kill(int((state / "one" / "pid").read_text()), signal.SIGKILL)
+    assert eventually(lambda: not strike.pending({})["faults"][0]["alive"])
+    with pytest.raises(Failed, match="No such file"):
+        strike.answer(a_request(tmp_path / "broken"))
+    assert not (tmp_path / "broken").exists()
 
 
 def test_what_is_over_at_once_needs_no_switch(state: Path, tmp_path: Path) -> None:

@@ -59,6 +59,8 @@ def folder_of(fault: str) -> Path:
 
 def arm(folder: Path, request: Data) -> None:
     """Start the switch and wait until it waits. Raises Failed when it does not, or a fault of that name is armed."""
+    if is_left(folder):
+        heal({"id": folder.name, "heal": []})
     try:
         folder.mkdir(mode=0o700, parents=True)
     except FileExistsError:
@@ -130,6 +132,14 @@ def is_alive(folder: Path) -> bool:
     except (FileNotFoundError, ProcessLookupError):
         return False
     return str(folder).encode() in arguments
+
+
+def is_left(folder: Path) -> bool:
+    """Return whether a fault is left of a drill that is over: its switch waited once, and does not wait any more.
+
+    It fired, or was killed; then nobody undoes the fault any more.
+    """
+    return (folder / READY).exists() and not is_alive(folder)
 
 
 def pending(_: Data) -> Data:
